@@ -1,0 +1,143 @@
+//! Board files: shared queries, elements, and layouts over the same elements.
+
+use crate::codes::Label;
+use crate::query::Query;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One file of `packs/<system>/boards/`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    pub name: String,
+    pub title: Label,
+    #[serde(default)]
+    pub modules: Vec<String>,
+    /// Order in the list of boards.
+    #[serde(default)]
+    pub order: i32,
+    /// Roles that see the board. Empty: everybody who may read its datasets.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Choices at the top of the board; they add conditions to its queries.
+    #[serde(default)]
+    pub variables: BTreeMap<String, Variable>,
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub queries: BTreeMap<String, Query>,
+    pub elements: BTreeMap<String, Element>,
+    pub layouts: Layouts,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    pub label: Label,
+    pub kind: VariableKind,
+    /// The field that the variable filters in every query whose dataset has it.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// For `code`: the list of values.
+    #[serde(default)]
+    pub codes: Option<String>,
+    /// For `period`: the choices, such as `7d`, `30d`, `12m`.
+    #[serde(default)]
+    pub options: Vec<String>,
+    #[serde(default)]
+    pub default: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VariableKind {
+    Region,
+    Code,
+    Period,
+}
+
+/// A panel: what it shows of which query.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Element {
+    pub title: Label,
+    #[serde(rename = "type")]
+    pub kind: ElementKind,
+    #[serde(default)]
+    pub query: Option<String>,
+    /// Measures (or row fields) shown, in order. Empty: all of the query.
+    #[serde(default)]
+    pub measures: Vec<String>,
+    /// The dimension on the axis, and the one that splits series.
+    #[serde(default)]
+    pub x: Option<String>,
+    #[serde(default)]
+    pub series: Option<String>,
+    /// Further query whose points make the spark line of a number.
+    #[serde(default)]
+    pub spark: Option<String>,
+    /// A second comparison query for numbers (the first is the query's own `compare`).
+    #[serde(default)]
+    pub versus: Option<String>,
+    #[serde(default)]
+    pub stacked: bool,
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Where a click leads: `drill` (the server's drills, default), `rows`, or a path.
+    #[serde(default)]
+    pub click: Option<String>,
+    /// Heading of the section that the panel belongs to.
+    #[serde(default)]
+    pub section: Option<Label>,
+    #[serde(default)]
+    pub note: Option<Label>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ElementKind {
+    /// Title bar with clock, data time and the demo mark.
+    Title,
+    /// One figure with comparisons and a spark line.
+    Number,
+    Choropleth,
+    /// Points as a heat layer.
+    Heatmap,
+    Line,
+    Bar,
+    Pie,
+    Ranking,
+    /// Hour of day by weekday.
+    Grid,
+    /// Rows of a query.
+    Table,
+    /// A rolling list of the newest rows.
+    Feed,
+    Weather,
+    Duty,
+    Text,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Layouts {
+    pub wall: Layout,
+    pub desktop: Layout,
+    pub mobile: Layout,
+    #[serde(default)]
+    pub print: Option<Layout>,
+}
+
+/// A grid of columns and rows on which elements are placed.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Layout {
+    pub columns: u16,
+    /// Wall: rows that fill the canvas. Others: height of a row in CSS pixels follows the renderer.
+    #[serde(default)]
+    pub rows: Option<u16>,
+    pub items: Vec<Placement>,
+}
+
+/// `[element, x, y, width, height]` in grid units.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Placement(pub String, pub u16, pub u16, pub u16, pub u16);

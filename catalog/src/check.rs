@@ -1,0 +1,289 @@
+//! Checks across files: every name that one definition uses must exist in another.
+
+use crate::board::{Board, ElementKind};
+use crate::dataset::{Aggregate, Dataset, FieldType, Measure};
+use crate::load::{Catalogue, Problem, SourceFile};
+use crate::query::Dim;
+use std::collections::{BTreeMap, BTreeSet};
+
+type Origin = BTreeMap<(String, String), SourceFile>;
+
+/// All problems of a catalogue whose files parse.
+pub(crate) fn check(catalogue: &Catalogue, origin: &Origin) -> Vec<Problem> {
+    let mut report = Report { origin, kind: "", name: String::new(), problems: Vec::new() };
+    for dataset in catalogue.datasets() {
+        report.enter("datasets", &dataset.name);
+        dataset_names(catalogue, dataset, &mut report);
+        for measure in &dataset.measure {
+            measure_names(catalogue, dataset, measure, &mut report);
+        }
+    }
+    for list in catalogue.code_lists() {
+        report.enter("codes", &list.name);
+        let mut seen = BTreeSet::new();
+        for item in &list.item {
+            if !seen.insert(&item.code) {
+                report.add(&item.code, format!("code '{}' is listed twice", item.code));
+            }
+            for (key, other) in [("parent", &item.parent), ("replaced_by", &item.replaced_by)] {
+                if let Some(other) = other
+                    && list.get(other).is_none()
+                {
+                    report.add(other, format!("{key} '{other}' of code '{}' is not in the list", item.code));
+                }
+            }
+        }
+    }
+    for board in catalogue.boards() {
+        report.enter("boards", &board.name);
+        board_names(catalogue, board, &mut report);
+    }
+    for role in catalogue.policy().roles() {
+        report.enter("policy", &role.name);
+        for name in role.read.iter().chain(&role.write).chain(&role.import) {
+            if name != "*" && catalogue.dataset(name).is_none() {
+                report.add(name, format!("unknown dataset '{name}'"));
+            }
+        }
+    }
+    report.problems
+}
+
+struct Report<'a> {
+    origin: &'a Origin,
+    kind: &'static str,
+    name: String,
+    problems: Vec<Problem>,
+}
+
+impl Report<'_> {
+    fn enter(&mut self, kind: &'static str, name: &str) {
+        self.kind = kind;
+        self.name = name.to_string();
+    }
+
+    /// The line is the first that holds the offending word in quotes.
+    fn add(&mut self, word: &str, message: String) {
+        let source = self.origin.get(&(self.kind.to_string(), self.name.clone()));
+        let quoted = format!("\"{word}\"");
+        let line = source.and_then(|s| s.text.lines().position(|l| l.contains(&quoted))).map_or(0, |i| i + 1);
+        let file = source.map_or_else(|| format!("{}/{}", self.kind, self.name), |s| s.path.clone());
+        self.problems.push(Problem { file, line, message });
+    }
+
+    fn missing<'a>(&mut self, what: &str, word: &str, known: impl Iterator<Item = &'a str>) {
+        let hint = nearest(word, known).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+        self.add(word, format!("unknown {what} '{word}'{hint}"));
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn dataset_names(catalogue: &Catalogue, dataset: &Dataset, report: &mut Report) {
+    if !is_name(&dataset.name) {
+        report.add(&dataset.name, format!("name '{}': lower-case English letters, digits and _ only", dataset.name));
+    }
+    let mut seen = BTreeSet::new();
+    for field in &dataset.field {
+        if !is_name(&field.name) || !seen.insert(field.name.as_str()) {
+            report.add(&field.name, format!("field name '{}' is not snake_case or is used twice", field.name));
+        }
+        match field.kind {
+            FieldType::Code if field.codes.is_none() => {
+                report.add(&field.name, format!("code field '{}' needs codes = \"<list>\"", field.name))
+            }
+            FieldType::Region if field.level.is_none() => {
+                report.add(&field.name, format!("region field '{}' needs level = \"district\" or another", field.name))
+            }
+            _ => {}
+        }
+        if field.scale > 9 {
+            report.add(&field.name, format!("field '{}': scale is 9 at most", field.name));
+        }
+        if matches!(field.kind, FieldType::Code | FieldType::Region) && catalogue.codes_of(field).is_none() {
+            let name = field.codes.as_deref().unwrap_or("region");
+            report.missing("code list", name, catalogue.code_lists().map(|c| c.name.as_str()));
+        }
+    }
+    let fields = || dataset.field.iter().map(|f| f.name.as_str());
+    let typed =
+        [(&dataset.time, "time"), (&dataset.place, "place"), (&dataset.region, "region"), (&dataset.title, "title")];
+    for (name, what) in typed {
+        let Some(name) = name else { continue };
+        let Some(field) = dataset.field(name) else {
+            report.missing("field", name, fields());
+            continue;
+        };
+        let fits = match what {
+            "time" => matches!(field.kind, FieldType::Instant | FieldType::Date),
+            "place" => field.kind == FieldType::Point,
+            "region" => field.kind == FieldType::Region,
+            _ => true,
+        };
+        if !fits {
+            report.add(name, format!("'{what}' names field '{name}', whose type does not fit"));
+        }
+    }
+    let listed = dataset.key.iter().chain(&dataset.list).chain(dataset.people_dimensions.iter().flatten());
+    for name in listed.chain(dataset.hierarchy.iter().flat_map(|h| &h.levels)) {
+        if dataset.field(name).is_none() {
+            report.missing("field", name, fields());
+        }
+    }
+    if let Some(parent) = &dataset.parent {
+        if catalogue.dataset(&parent.dataset).is_none() {
+            report.missing("dataset", &parent.dataset, catalogue.datasets().map(|d| d.name.as_str()));
+        }
+        if dataset.field(&parent.field).is_none() {
+            report.missing("field", &parent.field, fields());
+        }
+    }
+    if dataset.register.is_some() && (dataset.source != crate::dataset::Source::Records || dataset.key.len() != 1) {
+        report.add(&dataset.name, "a register has source = \"records\" and one key field".into());
+    }
+    if !dataset.shared && dataset.region.is_none() {
+        report.add(
+            &dataset.name,
+            format!("dataset '{}' has neither a region field for row rules nor shared = true", dataset.name),
+        );
+    }
+    for rollup in &dataset.rollup {
+        for name in &rollup.dimensions {
+            if dataset.field(name).is_none() {
+                report.missing("field", name, fields());
+            }
+        }
+        for name in &rollup.measures {
+            if dataset.measure(name).is_none() {
+                report.missing("measure", name, dataset.measure.iter().map(|m| m.name.as_str()));
+            }
+        }
+        if let Some(region) = &dataset.region
+            && !rollup.dimensions.contains(region)
+        {
+            report.add(&rollup.name, format!("rollup '{}' must carry '{region}', which row rules use", rollup.name));
+        }
+    }
+}
+
+fn measure_names(catalogue: &Catalogue, dataset: &Dataset, measure: &Measure, report: &mut Report) {
+    let fail =
+        |report: &mut Report, text: &str| report.add(&measure.name, format!("measure '{}': {text}", measure.name));
+    if !is_name(&measure.name) {
+        fail(report, "the name is not snake_case");
+    }
+    for name in measure
+        .filter
+        .fields()
+        .into_iter()
+        .chain(measure.field.as_deref())
+        .chain(measure.start.as_deref())
+        .chain(measure.end.as_deref())
+    {
+        if dataset.field(name).is_none() {
+            report.missing("field", name, dataset.field.iter().map(|f| f.name.as_str()));
+        }
+    }
+    let kind = measure.field.as_deref().and_then(|f| dataset.field(f)).map(|f| f.kind);
+    match measure.agg {
+        Aggregate::Sum | Aggregate::Avg | Aggregate::Quantile if !kind.is_some_and(FieldType::is_number) => {
+            fail(report, "needs a field of numbers")
+        }
+        Aggregate::Min | Aggregate::Max | Aggregate::Distinct if measure.field.is_none() => {
+            fail(report, "needs a field")
+        }
+        Aggregate::Quantile if !measure.q.is_some_and(|q| (0.0..=1.0).contains(&q)) => {
+            fail(report, "needs q between 0 and 1")
+        }
+        Aggregate::Stock if measure.start.is_none() => fail(report, "needs the field of the start event"),
+        Aggregate::Ratio => match (&measure.numerator, &measure.denominator) {
+            (Some(a), Some(b)) => {
+                for term in [a, b] {
+                    match catalogue.measure(&dataset.name, term) {
+                        None => report.missing("measure", term, dataset.measure.iter().map(|m| m.name.as_str())),
+                        Some((_, m)) if m.agg == Aggregate::Ratio => fail(report, "a ratio of ratios is not defined"),
+                        Some(_) => {}
+                    }
+                }
+            }
+            _ => fail(report, "needs numerator and denominator"),
+        },
+        _ => {}
+    }
+    if measure.definition.is_empty() {
+        fail(report, "needs a definition (口径)");
+    }
+}
+
+fn board_names(catalogue: &Catalogue, board: &Board, report: &mut Report) {
+    for query in board.queries.values() {
+        let Some(dataset) = catalogue.dataset(&query.dataset) else {
+            report.missing("dataset", &query.dataset, catalogue.datasets().map(|d| d.name.as_str()));
+            continue;
+        };
+        for name in &query.measures {
+            if catalogue.measure(&dataset.name, name).is_none() {
+                report.missing("measure", name, dataset.measure.iter().map(|m| m.name.as_str()));
+            }
+        }
+        let dims = query.by.iter().filter_map(|d| match d {
+            Dim::Field(name) => Some(name.as_str()),
+            Dim::Level(level) => Some(level.field.as_str()),
+            Dim::Time(time) => time.field.as_deref(),
+        });
+        for name in dims.chain(query.rows.iter().map(String::as_str)).chain(query.filter.fields()) {
+            if dataset.field(name).is_none() {
+                report.missing("field", name, dataset.field.iter().map(|f| f.name.as_str()));
+            }
+        }
+    }
+    for (id, element) in &board.elements {
+        for query in [&element.query, &element.spark, &element.versus].into_iter().flatten() {
+            if !board.queries.contains_key(query) {
+                report.missing("query", query, board.queries.keys().map(String::as_str));
+            }
+        }
+        if element.query.is_none() && !matches!(element.kind, ElementKind::Title | ElementKind::Text) {
+            report.add(id, format!("element '{id}' needs a query"));
+        }
+    }
+    let layouts = [
+        Some(&board.layouts.wall),
+        Some(&board.layouts.desktop),
+        Some(&board.layouts.mobile),
+        board.layouts.print.as_ref(),
+    ];
+    for layout in layouts.into_iter().flatten() {
+        for item in &layout.items {
+            if !board.elements.contains_key(&item.0) {
+                report.missing("element", &item.0, board.elements.keys().map(String::as_str));
+            }
+            if item.1 + item.3 > layout.columns || item.3 == 0 || item.4 == 0 {
+                report.add(&item.0, format!("element '{}' does not fit {} columns", item.0, layout.columns));
+            }
+        }
+    }
+}
+
+/// The known word nearest to a mistyped one, if near enough to be meant.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.map(|k| (distance(word, k), k)).min()?;
+    (near.0 <= word.len().div_ceil(3)).then_some(near.1)
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, cb) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

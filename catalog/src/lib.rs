@@ -1,0 +1,36 @@
+//! What the crates of Zonglan share: definitions read from files, the logical query, policy and
+//! the traits between stores, engines and the program. It does no I/O but reading catalogue files.
+
+pub mod batch;
+pub mod bind;
+pub mod board;
+pub mod calendar;
+pub mod check;
+pub mod codes;
+pub mod dataset;
+pub mod error;
+pub mod filter;
+pub mod load;
+pub mod policy;
+pub mod query;
+pub mod schema;
+pub mod search;
+pub mod table;
+pub mod time;
+pub mod traits;
+pub mod value;
+
+pub use batch::{Batch, ColumnData, RowKey};
+pub use bind::{BoundQuery, BoundSearch, Fingerprint, bind, bind_search};
+pub use board::Board;
+pub use codes::{CodeList, Label};
+pub use dataset::{Dataset, Field, FieldType, Measure};
+pub use error::{Classify, Error, ErrorClass, FieldError, Result};
+pub use filter::{Filter, Op};
+pub use load::Catalogue;
+pub use policy::{Grant, Policy, Principal, Role};
+pub use query::{Compare, Dim, Query};
+pub use search::{Facet, Hit, SearchPage, SearchRequest};
+pub use table::{Column, Meta, Table};
+pub use time::{Grain, Range};
+pub use value::Value;

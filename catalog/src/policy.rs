@@ -1,0 +1,173 @@
+//! Who may see what: principals, roles from files, and grants.
+
+use crate::codes::Label;
+use crate::dataset::{Dataset, Field, Sensitivity};
+use crate::filter::{Filter, Op};
+use crate::value::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Somebody signed in, as resolved from the session or token for one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    pub user: String,
+    pub name: String,
+    pub roles: Vec<String>,
+    /// Region codes; `310000` is the whole city.
+    pub regions: Vec<String>,
+    /// Stated purpose of this request, where one is needed.
+    pub purpose: Option<String>,
+    /// Grants in force, already filtered by subject.
+    pub grants: Vec<Grant>,
+    /// Counts up with every change to this user's roles, regions or grants.
+    pub grants_version: u64,
+}
+
+/// A role file: what its holders may read, see in clear, write and export.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    pub name: String,
+    pub label: Label,
+    /// Datasets that may be read; `*` is all.
+    #[serde(default)]
+    pub read: Vec<String>,
+    /// Registers that may be written.
+    #[serde(default)]
+    pub write: Vec<String>,
+    /// Datasets that may be imported.
+    #[serde(default)]
+    pub import: Vec<String>,
+    /// Sensitivities seen in clear.
+    #[serde(default)]
+    pub clear: Vec<Sensitivity>,
+    /// Rows of one export; 0 forbids exports.
+    #[serde(default)]
+    pub export_rows: usize,
+    /// May list rows, not only figures.
+    #[serde(default)]
+    pub rows: bool,
+    /// Sees explanations that tell of the whole corpus (scores, plans).
+    #[serde(default)]
+    pub full_view: bool,
+    /// Other things: `users`, `audit`, `verify`, `metrics`, `jobs`.
+    #[serde(default)]
+    pub actions: Vec<String>,
+}
+
+/// Extra access given to one user, with purpose and end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub id: String,
+    pub dataset: String,
+    /// Regions added to the user's own on this dataset.
+    #[serde(default)]
+    pub regions: Vec<String>,
+    /// Fields seen in clear.
+    #[serde(default)]
+    pub fields: Vec<String>,
+    pub purpose: String,
+    /// Milliseconds since 1970 UTC.
+    pub expires: i64,
+}
+
+/// All roles of an instance.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    roles: Vec<Role>,
+}
+
+const WHOLE_CITY: &str = "310000";
+
+impl Policy {
+    pub fn new(roles: Vec<Role>) -> Self {
+        Self { roles }
+    }
+
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|r| r.name == name)
+    }
+
+    fn held<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a Role> {
+        self.roles.iter().filter(|r| principal.roles.contains(&r.name))
+    }
+
+    pub fn may_read(&self, principal: &Principal, dataset: &Dataset) -> bool {
+        self.held(principal).any(|r| names(&r.read, dataset))
+    }
+
+    pub fn may_write(&self, principal: &Principal, dataset: &Dataset) -> bool {
+        self.held(principal).any(|r| names(&r.write, dataset))
+    }
+
+    pub fn may_import(&self, principal: &Principal, dataset: &Dataset) -> bool {
+        self.held(principal).any(|r| names(&r.import, dataset))
+    }
+
+    pub fn may_list_rows(&self, principal: &Principal, dataset: &Dataset) -> bool {
+        self.held(principal).any(|r| r.rows && names(&r.read, dataset))
+    }
+
+    pub fn may(&self, principal: &Principal, action: &str) -> bool {
+        self.held(principal).any(|r| r.actions.iter().any(|a| a == action))
+    }
+
+    pub fn export_rows(&self, principal: &Principal) -> usize {
+        self.held(principal).map(|r| r.export_rows).max().unwrap_or(0)
+    }
+
+    pub fn full_view(&self, principal: &Principal) -> bool {
+        self.held(principal).any(|r| r.full_view) && principal.regions.iter().any(|r| r == WHOLE_CITY)
+    }
+
+    /// Whether the role lets this principal see the field as it is.
+    pub fn sees_clear(&self, principal: &Principal, dataset: &Dataset, field: &Field, now: i64) -> bool {
+        field.sensitivity == Sensitivity::Public
+            || self.held(principal).any(|r| r.clear.contains(&field.sensitivity))
+            || live(principal, dataset, now).any(|g| g.fields.contains(&field.name))
+    }
+
+    /// The rows of a dataset that this principal may see. `None`: not any.
+    pub fn row_rule(&self, principal: &Principal, dataset: &Dataset, now: i64) -> Option<Filter> {
+        if !self.may_read(principal, dataset) {
+            return None;
+        }
+        if dataset.shared {
+            return Some(Filter::True);
+        }
+        let mut regions: Vec<&str> = principal.regions.iter().map(String::as_str).collect();
+        regions.extend(live(principal, dataset, now).flat_map(|g| g.regions.iter().map(String::as_str)));
+        if regions.contains(&WHOLE_CITY) {
+            return Some(Filter::True);
+        }
+        let field = dataset.region.as_ref()?;
+        regions.sort_unstable();
+        regions.dedup();
+        let mut rules: Vec<Filter> = regions
+            .into_iter()
+            .map(|code| Filter::Cmp { field: field.clone(), op: Op::Prefix, value: Value::Text(code.to_string()) })
+            .collect();
+        match rules.len() {
+            0 => None,
+            1 => rules.pop(),
+            _ => Some(Filter::Or(rules)),
+        }
+    }
+
+    /// When the answer to a query of this principal must be bound again: the nearest end of a grant.
+    pub fn valid_until(&self, principal: &Principal, now: i64) -> Option<i64> {
+        principal.grants.iter().map(|g| g.expires).filter(|e| *e > now).min()
+    }
+}
+
+fn names(list: &[String], dataset: &Dataset) -> bool {
+    list.iter().any(|name| name == "*" || *name == dataset.name)
+}
+
+fn live<'a>(principal: &'a Principal, dataset: &'a Dataset, now: i64) -> impl Iterator<Item = &'a Grant> {
+    principal.grants.iter().filter(move |g| g.dataset == dataset.name && g.expires > now)
+}

@@ -1,0 +1,151 @@
+//! The logical query: a value that clients, boards and drills exchange.
+
+use crate::dataset::RegionLevel;
+use crate::filter::Filter;
+use crate::time::{Grain, Range};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// Rows that an answer may have at most, unless a role's export allows more.
+pub const MAX_LIMIT: usize = 10_000;
+
+/// Measures by dimensions, or the rows behind them. See the design for the JSON form.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    pub dataset: String,
+    /// Measures of the dataset, or `dataset.measure` of another one (drill-across).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<Dim>,
+    /// Fields of the rows, instead of measures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<String>,
+    #[serde(default, rename = "where", skip_serializing_if = "Filter::is_true")]
+    pub filter: Filter,
+    #[serde(default, skip_serializing_if = "Range::is_unbounded")]
+    pub range: Range,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Compare>,
+    /// Conditions on measures, applied to groups.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub having: BTreeMap<String, Json>,
+    /// Column names, `-` before descending ones. Empty: by the dimensions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Where the page before ended, as `meta.cursor` gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// One dimension: `"district"`, `{"time":"month"}`, `{"time":"month","field":"closed_at"}` or
+/// `{"field":"street","level":"district"}`. Its column is named after the field or the grain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Dim {
+    Field(String),
+    Time(TimeDim),
+    Level(LevelDim),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeDim {
+    pub time: Grain,
+    /// The dataset's event time unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelDim {
+    pub field: String,
+    pub level: RegionLevel,
+}
+
+impl Dim {
+    pub fn field(name: impl Into<String>) -> Self {
+        Dim::Field(name.into())
+    }
+
+    pub fn time(grain: Grain) -> Self {
+        Dim::Time(TimeDim { time: grain, field: None })
+    }
+
+    /// The name of the answer's column.
+    pub fn column(&self) -> String {
+        match self {
+            Dim::Field(name) => name.clone(),
+            Dim::Time(t) => match &t.field {
+                Some(field) => format!("{field}_{}", t.time.name()),
+                None => t.time.name().to_string(),
+            },
+            Dim::Level(l) => match l.level {
+                RegionLevel::City => "city".into(),
+                RegionLevel::District => "district".into(),
+                RegionLevel::Street => "street".into(),
+                RegionLevel::Neighbourhood => "neighbourhood".into(),
+                RegionLevel::Grid => "grid".into(),
+            },
+        }
+    }
+}
+
+/// The period that a figure is compared with. Each measure `m` gets the columns `m_prev`,
+/// `m_delta` (difference) and `m_pct` (relative change in percent, null where `m_prev` is 0 or missing).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// Same dates of the year before (同比).
+    Yoy,
+    /// The period directly before, of the same length; for whole calendar months, quarters and
+    /// years the calendar period before (环比).
+    Mom,
+    /// The same n-th working day of the year before.
+    YoyWorkday,
+}
+
+impl Query {
+    /// The rows query with the same filters: the last step of every drill.
+    pub fn to_rows(&self, fields: Vec<String>) -> Query {
+        Query {
+            rows: fields,
+            measures: Vec::new(),
+            by: Vec::new(),
+            compare: None,
+            having: BTreeMap::new(),
+            order: Vec::new(),
+            limit: Some(50),
+            cursor: None,
+            ..self.clone()
+        }
+    }
+
+    /// Splits `dataset.measure`; a plain name belongs to this query's dataset.
+    pub fn measure_owner<'a>(&'a self, name: &'a str) -> (&'a str, &'a str) {
+        name.split_once('.').unwrap_or((&self.dataset, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_design_round_trips() {
+        let json = r#"{"dataset":"incident","measures":["count","population.residents"],"by":["district",{"time":"month"}],
+            "where":{"and":[{"category":{"in":["theft"]}},{"not":{"status":{"eq":"closed"}}},{"narrative":{"text":"电动车"}},{"minutes":{"gte":5,"lt":30}}]},
+            "range":{"from":"2025-01-01","to":"2026-01-01"},"compare":"yoy","having":{"count":{"gte":10}},"order":["-count"],"limit":50,"cursor":null}"#;
+        let query: Query = serde_json::from_str(json).expect("reads");
+        assert_eq!(query.by[1].column(), "month");
+        assert_eq!(query.measure_owner("population.residents"), ("population", "residents"));
+        let again: Query = serde_json::from_str(&serde_json::to_string(&query).expect("writes")).expect("reads again");
+        assert_eq!(again, query);
+        assert!(serde_json::from_str::<Query>(r#"{"dataset":"x","meassures":[]}"#).is_err());
+    }
+}

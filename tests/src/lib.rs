@@ -1,0 +1,1 @@
+//! Black-box and browser tests of the whole program
