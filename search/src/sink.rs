@@ -1,0 +1,253 @@
+//! Writing: transactions that put rows and their cursor into an index in one commit.
+
+use crate::error::SearchError;
+use crate::schema::{self, REGISTERS, Row};
+use crate::shelf::{DatasetPayload, Shelf};
+use crate::{Indexes, Inner};
+use std::collections::HashSet;
+use std::sync::Arc;
+use tantivy::collector::Count;
+use tantivy::query::TermQuery;
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocSet, IndexWriter, Searcher, TERMINATED};
+use zonglan_catalog::batch::{Batch, RowKey};
+use zonglan_catalog::dataset::Dataset;
+use zonglan_catalog::error::Result;
+use zonglan_catalog::traits::{Committed, Cursor, RowSink, SinkTxn};
+
+/// Rows are kept back up to this many bytes, so that small transactions on one index (the
+/// registers) can be open at the same time; only bigger ones hold the writer before their commit.
+const HELD_BYTES: usize = 4 << 20;
+
+/// Keys of one transaction that are remembered to count exactly. Beyond, every row is written
+/// and counted as inserted.
+const REMEMBERED_KEYS: usize = 2_000_000;
+
+impl RowSink for Indexes {
+    fn name(&self) -> &'static str {
+        "index"
+    }
+
+    fn accepts(&self, dataset: &Dataset) -> bool {
+        dataset.is_searchable()
+    }
+
+    fn cursor(&self, dataset: &Dataset, stream: &str) -> Result<Option<u64>> {
+        let Some(shelf) = self.0.shelf(dataset, false)? else { return Ok(None) };
+        Ok(shelf.dataset(&dataset.name).and_then(|d| d.cursors.get(stream).map(|(position, _)| *position)))
+    }
+
+    fn begin(&self, dataset: &Arc<Dataset>) -> Result<Box<dyn SinkTxn>> {
+        if self.0.read_only {
+            return Err(SearchError::ReadOnly.into());
+        }
+        let Some(shelf) = self.0.shelf(dataset, true)? else { return Err(SearchError::ReadOnly.into()) };
+        Ok(Box::new(Txn {
+            inner: self.0.clone(),
+            signature: schema::signature(dataset),
+            dataset: dataset.clone(),
+            shelf,
+            held: Vec::new(),
+            held_bytes: 0,
+            open: None,
+            touched: HashSet::new(),
+            done: Committed::default(),
+            first: None,
+            last: None,
+        }))
+    }
+}
+
+impl Indexes {
+    /// Removes all rows and cursors of a dataset, so that its sources fill it again.
+    pub fn clear(&self, dataset: &Dataset) -> Result<()> {
+        let Some(shelf) = self.0.shelf(dataset, false)? else { return Ok(()) };
+        let mut writer = self.0.writer(&shelf)?;
+        writer.delete_term(shelf.slots.ds_term(&dataset.name));
+        let outcome = shelf.commit(&mut writer, |payload| {
+            let version = payload.datasets.get(&dataset.name).map_or(0, |d| d.version) + 1;
+            let fresh = DatasetPayload { version, at: now(), ..DatasetPayload::default() };
+            payload.datasets.insert(dataset.name.clone(), fresh);
+        });
+        shelf.return_writer(Some(writer), &self.0.permits);
+        Ok(outcome?)
+    }
+}
+
+enum Write {
+    Upsert(Box<Row>),
+    Delete(RowKey),
+}
+
+struct Txn {
+    inner: Arc<Inner>,
+    dataset: Arc<Dataset>,
+    shelf: Arc<Shelf>,
+    signature: String,
+    held: Vec<Write>,
+    held_bytes: usize,
+    /// The writer, and the state before this transaction.
+    open: Option<(IndexWriter, Searcher, bool)>,
+    touched: HashSet<RowKey>,
+    done: Committed,
+    first: Option<i64>,
+    last: Option<i64>,
+}
+
+impl SinkTxn for Txn {
+    fn upsert(&mut self, batch: &Batch) -> Result<()> {
+        for row in 0..batch.len() {
+            let row = schema::row_of(&self.shelf.slots, &self.dataset, &self.signature, batch, row);
+            self.held_bytes += row.bytes;
+            self.held.push(Write::Upsert(Box::new(row)));
+            if self.held_bytes > HELD_BYTES {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, keys: &[RowKey]) -> Result<()> {
+        self.held.extend(keys.iter().map(|key| Write::Delete(*key)));
+        Ok(())
+    }
+
+    fn commit(mut self: Box<Self>, cursor: Option<&Cursor>) -> Result<Committed> {
+        self.flush()?;
+        let Some((mut writer, ..)) = self.open.take() else { return Ok(self.done) };
+        let (done, name) = (self.done, self.dataset.name.clone());
+        let (first, last) = (self.first, self.last);
+        let mut version = 0;
+        let outcome = self.shelf.commit(&mut writer, |payload| {
+            let entry = payload.datasets.entry(name).or_default();
+            let changed = done.inserted + done.updated + done.deleted > 0;
+            entry.version += u64::from(changed);
+            entry.rows = (entry.rows + done.inserted).saturating_sub(done.deleted);
+            entry.first = entry.first.into_iter().chain(first).min();
+            entry.last = entry.last.into_iter().chain(last).max();
+            if changed || entry.at == 0 {
+                entry.at = now();
+            }
+            if let Some(cursor) = cursor {
+                entry.set_cursor(&cursor.stream, cursor.position);
+            }
+            version = entry.version;
+        });
+        match outcome {
+            Ok(()) => {
+                self.shelf.return_writer(Some(writer), &self.inner.permits);
+                Ok(Committed { version, ..done })
+            }
+            Err(error) => {
+                self.open = self.reopen(writer);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl Txn {
+    /// Keeps a writer whose commit failed, so that dropping the transaction rolls it back.
+    fn reopen(&self, writer: IndexWriter) -> Option<(IndexWriter, Searcher, bool)> {
+        Some((writer, self.shelf.searcher(), false))
+    }
+
+    /// Hands the rows that were kept back to the writer.
+    fn flush(&mut self) -> Result<()> {
+        if self.open.is_none() {
+            let writer = self.inner.writer(&self.shelf)?;
+            let searcher = self.shelf.searcher();
+            let fresh = searcher.num_docs() == 0;
+            self.open = Some((writer, searcher, fresh));
+        }
+        let Some((writer, searcher, fresh)) = &self.open else { return Ok(()) };
+        let slots = &self.shelf.slots;
+        let fail = SearchError::engine(&self.shelf.name);
+        for write in self.held.drain(..) {
+            let key = match &write {
+                Write::Upsert(row) => row.key,
+                Write::Delete(key) => *key,
+            };
+            // What the last commit holds says nothing about a key that this transaction wrote.
+            let again = self.touched.contains(&key);
+            let overflow = self.touched.len() >= REMEMBERED_KEYS;
+            let before = if *fresh || again { None } else { stored_rev(searcher, &self.shelf, key).map_err(&fail)? };
+            if !overflow {
+                self.touched.insert(key);
+            }
+            match write {
+                Write::Upsert(row) => {
+                    self.first = self.first.into_iter().chain(row.time).min();
+                    self.last = self.last.into_iter().chain(row.time).max();
+                    if before == Some(row.rev) {
+                        self.done.unchanged += 1;
+                        continue;
+                    }
+                    if before.is_some() || again || overflow {
+                        writer.delete_term(slots.key_term(key));
+                    }
+                    if before.is_some() || again {
+                        self.done.updated += 1;
+                    } else {
+                        self.done.inserted += 1;
+                    }
+                    writer.add_document(row.document).map_err(&fail)?;
+                }
+                Write::Delete(_) => {
+                    if before.is_some() || again || overflow {
+                        writer.delete_term(slots.key_term(key));
+                        self.done.deleted += 1;
+                    }
+                }
+            }
+        }
+        self.held_bytes = 0;
+        Ok(())
+    }
+}
+
+impl Drop for Txn {
+    fn drop(&mut self) {
+        if let Some((mut writer, ..)) = self.open.take() {
+            let kept = match writer.rollback() {
+                Ok(_) => Some(writer),
+                Err(error) => {
+                    tracing::error!(index = self.shelf.name, %error, "cannot roll back; the writer is opened anew");
+                    None
+                }
+            };
+            self.shelf.return_writer(kept, &self.inner.permits);
+        }
+    }
+}
+
+/// The content hash of the committed row with this key.
+fn stored_rev(searcher: &Searcher, shelf: &Shelf, key: RowKey) -> tantivy::Result<Option<u64>> {
+    let term = shelf.slots.key_term(key);
+    for segment in searcher.segment_readers() {
+        let inverted = segment.inverted_index(shelf.slots.key)?;
+        let Some(mut postings) = inverted.read_postings(&term, IndexRecordOption::Basic)? else { continue };
+        while postings.doc() != TERMINATED {
+            let doc = postings.doc();
+            if !segment.is_deleted(doc) {
+                return Ok(segment.fast_fields().u64("rev")?.first(doc));
+            }
+            postings.advance();
+        }
+    }
+    Ok(None)
+}
+
+/// Rows of a dataset as the reader sees them.
+pub(crate) fn row_count(shelf: &Shelf, dataset: &str) -> u64 {
+    let searcher = shelf.searcher();
+    if shelf.name != REGISTERS {
+        return searcher.num_docs();
+    }
+    let query = TermQuery::new(shelf.slots.ds_term(dataset), IndexRecordOption::Basic);
+    searcher.search(&query, &Count).map_or(0, |n| n as u64)
+}
+
+fn now() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
