@@ -248,3 +248,7 @@ fn read<T: DeserializeOwned>(file: &SourceFile) -> Result<T, Problem> {
         Problem { file: file.path.clone(), line, message }
     })
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;
