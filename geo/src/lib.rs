@@ -1,0 +1,27 @@
+//! Coordinate systems and the regions of the city: values in, values out, no I/O but PROJ's
+//! own database.
+//!
+//! - [`Transform`] converts points between any two [`Crs`]; x is always longitude or east, y
+//!   always latitude or north, whatever order the authority of a system prescribes.
+//! - [`RegionSet`] finds the district of a point, resolves old and longer codes, and gives the
+//!   shapes for maps.
+//! - [`units`] keeps degrees and metres apart in types.
+
+mod crs;
+mod error;
+mod gcj;
+mod mercator;
+mod proj_db;
+mod projection;
+mod region;
+mod shape;
+mod transform;
+pub mod units;
+
+pub use crs::{AxisOrder, Crs, CrsDefinition, CrsRegistry, Method, Status};
+pub use error::{GeoError, PointError};
+pub use gcj::{ACCEPTED_AREA, bd09_to_gcj02, gcj02_to_bd09, gcj02_to_wgs84, in_accepted_area, wgs84_to_gcj02};
+pub use proj_db::set_cache_dir;
+pub use region::{Level, Predecessor, Region, RegionSet, SNAP_M};
+pub use transform::{Batch, OutOfArea, Transform, TransformBuilder, TransformInfo};
+pub use units::{BBox, EastNorth, LonLat, Position};

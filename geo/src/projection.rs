@@ -1,0 +1,199 @@
+//! Steps done by PROJ. Its objects belong to the thread that made them, so a step is a recipe and
+//! each thread keeps the few objects that it used last.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use proj::{Proj, ProjBuilder, ProjError};
+
+use crate::error::{GeoError, PointError};
+use crate::proj_db;
+
+/// What to ask PROJ for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Recipe {
+    /// Between two systems of the EPSG database, axes normalised to x = lon/east, y = lat/north.
+    Epsg { from: u32, to: u32 },
+    /// One projection given as PROJ string: from degrees (forward) or to degrees (inverse).
+    Plane { definition: String, inverse: bool },
+}
+
+/// Objects kept per thread; each holds a database connection.
+const KEPT: usize = 16;
+
+/// PROJ shares state between contexts when they are made and freed.
+static SHARED_STATE: Mutex<()> = Mutex::new(());
+
+fn lock() -> MutexGuard<'static, ()> {
+    SHARED_STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A PROJ object that is freed under the lock.
+struct Held(ManuallyDrop<Proj>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _guard = lock();
+        // SAFETY: dropped here only, and `self` is not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.0) }
+    }
+}
+
+thread_local! {
+    /// Most recently used last.
+    static OBJECTS: RefCell<Vec<(Recipe, Rc<Held>)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Recipe {
+    /// Makes the object, so that an impossible recipe fails now and not at its first point.
+    /// Returns the accuracy that PROJ states, in metres, if it states one.
+    pub(crate) fn check(&self) -> Result<Option<f64>, GeoError> {
+        let object = self.object()?;
+        let accuracy = object.0.proj_info().accuracy;
+        Ok((accuracy >= 0.0).then_some(accuracy))
+    }
+
+    /// Converts points in place. A point without answer gets its error in `fail` and stays.
+    pub(crate) fn run(
+        &self,
+        points: &mut [[f64; 2]],
+        skip: impl Fn(usize) -> bool,
+        mut fail: impl FnMut(usize, PointError),
+    ) {
+        let object = match self.object() {
+            Ok(object) => object,
+            Err(e) => {
+                // The recipe worked when the transform was made: the machine ran out of something.
+                for (i, p) in points.iter().enumerate() {
+                    fail(i, PointError::Projection { x: p[0], y: p[1], reason: e.to_string() });
+                }
+                return;
+            }
+        };
+        for (i, p) in points.iter_mut().enumerate() {
+            if skip(i) {
+                continue;
+            }
+            match object.0.convert((p[0], p[1])) {
+                Ok((x, y)) if x.is_finite() && y.is_finite() => *p = [x, y],
+                Ok(_) => {
+                    let reason = "outside the domain of the projection".into();
+                    fail(i, PointError::Projection { x: p[0], y: p[1], reason });
+                }
+                Err(e) => {
+                    let reason = match e {
+                        ProjError::Conversion(m) | ProjError::Projection(m) => m,
+                        other => other.to_string(),
+                    };
+                    fail(i, PointError::Projection { x: p[0], y: p[1], reason });
+                }
+            }
+        }
+    }
+
+    fn object(&self) -> Result<Rc<Held>, GeoError> {
+        let known = OBJECTS.with_borrow_mut(|kept| {
+            let at = kept.iter().position(|(recipe, _)| recipe == self)?;
+            let entry = kept.remove(at);
+            let object = Rc::clone(&entry.1);
+            kept.push(entry);
+            Some(object)
+        });
+        if let Some(object) = known {
+            return Ok(object);
+        }
+        let object = Rc::new(self.make()?);
+        // Freed outside the borrow.
+        let _oldest = OBJECTS.with_borrow_mut(|kept| {
+            kept.push((self.clone(), Rc::clone(&object)));
+            (kept.len() > KEPT).then(|| kept.remove(0))
+        });
+        Ok(object)
+    }
+
+    fn make(&self) -> Result<Held, GeoError> {
+        let _guard = lock();
+        proj_db::ensure()?;
+        let (made, from, to) = match self {
+            Recipe::Epsg { from, to } => {
+                let (from, to) = (format!("EPSG:{from}"), format!("EPSG:{to}"));
+                (ProjBuilder::new().proj_known_crs(&from, &to, None), from, to)
+            }
+            Recipe::Plane { definition, inverse } => {
+                let pipeline = if *inverse {
+                    format!("+proj=pipeline +step +inv {definition} +step +proj=unitconvert +xy_in=rad +xy_out=deg")
+                } else {
+                    format!("+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad +step {definition}")
+                };
+                let (from, to) = ("cgcs2000".to_owned(), definition.clone());
+                (ProjBuilder::new().proj(&pipeline), from, to)
+            }
+        };
+        made.map(|p| Held(ManuallyDrop::new(p))).map_err(|e| GeoError::NoTransform { from, to, reason: e.to_string() })
+    }
+}
+
+/// Whether an EPSG code names a geographic system (its WKT says so); false if it is unknown.
+pub(crate) fn epsg_is_geographic(code: u32) -> bool {
+    static KNOWN: Mutex<Option<HashMap<u32, bool>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some(answer) = known.get(&code) {
+        return *answer;
+    }
+    let _guard = lock();
+    if proj_db::ensure().is_err() {
+        return false;
+    }
+    let answer = ProjBuilder::new()
+        .proj(&format!("EPSG:{code}"))
+        .ok()
+        .and_then(|p| p.as_wkt(None, None).ok())
+        .is_some_and(|wkt| wkt.starts_with("GEOGCRS"));
+    // Callers may try any number: remember a bounded lot.
+    if known.len() < 10_000 {
+        known.insert(code, answer);
+    }
+    answer
+}
+
+/// The version of PROJ, as it tells it.
+pub(crate) fn library_version() -> String {
+    let _guard = lock();
+    ProjBuilder::new().lib_info().map_or_else(|_| proj_db::version().to_owned(), |i| i.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mercator;
+
+    fn run(recipe: &Recipe, points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+        let mut done = points.to_vec();
+        recipe.run(&mut done, |_| false, |i, e| panic!("{i}: {e}"));
+        done
+    }
+
+    #[test]
+    fn our_web_mercator_is_that_of_proj() {
+        let degrees: Vec<[f64; 2]> =
+            (0..2_000).map(|i| [f64::from(i) * 0.179_3 - 179.0, f64::from(i) * 0.084_9 - 85.0]).collect();
+        let metres = run(&Recipe::Epsg { from: 4326, to: 3857 }, &degrees);
+        for (p, m) in degrees.iter().zip(&metres) {
+            let ours = mercator::forward(*p);
+            assert!((ours[0] - m[0]).abs() < 1e-6 && (ours[1] - m[1]).abs() < 1e-6, "{ours:?} {m:?}");
+            let back = mercator::inverse(*m);
+            assert!((back[0] - p[0]).abs() < 1e-11 && (back[1] - p[1]).abs() < 1e-11, "{back:?} {p:?}");
+        }
+    }
+
+    #[test]
+    fn the_database_belongs_to_the_library() {
+        let version = library_version();
+        assert!(version.starts_with("9."), "{version}");
+        assert!(proj_db::version().is_empty() || proj_db::version() == version);
+    }
+}

