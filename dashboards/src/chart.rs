@@ -1,0 +1,511 @@
+//! `ChartSpec`: what a chart shows, as plain numbers with names and drill cells. Renderers
+//! ([`crate::echarts`], [`crate::render`]) turn the same spec into page options and images.
+
+use crate::error::{Error, Result};
+use crate::format;
+use crate::pages::Lang;
+use crate::palette::Color;
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
+use zonglan_catalog::board::{Element, ElementKind};
+use zonglan_catalog::dataset::Additivity;
+use zonglan_catalog::query::{Compare, Dim};
+use zonglan_catalog::table::{Column, ColumnRole, ColumnType, Table};
+use zonglan_catalog::time::{Grain, to_local};
+use zonglan_catalog::{Catalogue, Dataset, Query, Value};
+
+/// A chart without a look: axes, series and what each mark means.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChartSpec {
+    pub kind: ElementKind,
+    pub title: String,
+    /// Unit of the values, such as `件` or `%`.
+    pub unit: String,
+    pub lang: Lang,
+    pub stacked: bool,
+    /// The axis runs through time or the clock, not through names.
+    pub ordered: bool,
+    /// Names on the axis, slices, regions, or hours of the grid.
+    pub categories: Vec<Category>,
+    /// One row of values per series; weekdays of the grid.
+    pub series: Vec<Series>,
+    /// Heat layer: longitude, latitude (WGS-84) and weight.
+    pub points: Vec<[f64; 3]>,
+    /// The category chosen by a board variable, to be set off.
+    pub selected: Option<usize>,
+}
+
+/// A place on the axis.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Category {
+    pub label: String,
+    /// The longer name in tips and tables (`2026-03-15` where the axis says `15`).
+    pub full: String,
+    /// The drill cell: column of the answer and its value. `None`: leads nowhere (其他, gaps).
+    pub cell: Option<(String, Json)>,
+}
+
+/// What a series is to the chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeriesRole {
+    Main,
+    /// The period compared with: drawn thin behind, leads nowhere.
+    Reference,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Series {
+    pub name: String,
+    pub role: SeriesRole,
+    pub color: Color,
+    pub unit: String,
+    /// Decimals of the values.
+    pub digits: u8,
+    pub cell: Option<(String, Json)>,
+    /// One per category.
+    pub values: Vec<Option<f64>>,
+}
+
+impl Series {
+    pub fn text(&self, index: usize) -> String {
+        match self.values.get(index).copied().flatten() {
+            Some(x) => format::decimal(x, usize::from(self.digits)),
+            None => "–".into(),
+        }
+    }
+}
+
+impl ChartSpec {
+    /// The spec of an element over the answer to its query.
+    pub fn from_table(catalogue: &Catalogue, id: &str, element: &Element, query: &Query, table: &Table, lang: Lang) -> Result<Self> {
+        Builder { catalogue, id, element, query, table, lang, dataset: dataset_of(catalogue, id, query)? }.build()
+    }
+
+    /// What a click on a mark hands to `POST /api/v1/query/drills`.
+    pub fn cell(&self, category: usize, series: usize) -> Option<Json> {
+        let (column, value) = self.categories.get(category)?.cell.clone()?;
+        let mut cell = Map::from_iter([(column, value)]);
+        match self.series.get(series) {
+            Some(s) if s.role == SeriesRole::Reference => return None,
+            Some(s) => cell.extend(s.cell.clone()),
+            None => {}
+        }
+        Some(Json::Object(cell))
+    }
+
+    /// Smallest and largest value of the main series.
+    pub fn extent(&self) -> Option<(f64, f64)> {
+        let values = || self.series.iter().filter(|s| s.role == SeriesRole::Main).flat_map(|s| s.values.iter().copied().flatten());
+        let low = values().min_by(f64::total_cmp)?;
+        let high = values().max_by(f64::total_cmp)?;
+        Some((low, high))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty() && self.extent().is_none()
+    }
+
+    /// Names the region whose code a board variable holds.
+    pub fn select(&mut self, column: &str, code: &str) {
+        self.selected = self.categories.iter().position(|c| c.cell.as_ref().is_some_and(|(name, value)| name == column && value.as_str() == Some(code)));
+    }
+}
+
+fn dataset_of<'a>(catalogue: &'a Catalogue, id: &str, query: &Query) -> Result<&'a Dataset> {
+    catalogue
+        .dataset(&query.dataset)
+        .map(|d| &**d)
+        .ok_or_else(|| Error::Panel { panel: id.to_string(), reason: format!("没有数据集 '{}'", query.dataset) })
+}
+
+/// The decimals that a column's values carry.
+pub fn digits_of(table: &Table, column: usize) -> u8 {
+    table
+        .rows
+        .iter()
+        .find_map(|row| match row.get(column)? {
+            Value::Int(_) => Some(0),
+            Value::Decimal { scale, .. } => Some(*scale),
+            Value::Float(_) => Some(2),
+            _ => None,
+        })
+        .unwrap_or(0)
+}
+
+/// What a period compared with is called.
+pub fn reference_name(compare: Compare, lang: Lang) -> &'static str {
+    match compare {
+        Compare::Yoy => lang.t("上年同期", "year before"),
+        Compare::Mom => lang.t("上期", "period before"),
+        Compare::YoyWorkday => lang.t("上年同一工作日", "same working day, year before"),
+    }
+}
+
+struct Builder<'a> {
+    catalogue: &'a Catalogue,
+    id: &'a str,
+    element: &'a Element,
+    query: &'a Query,
+    table: &'a Table,
+    lang: Lang,
+    dataset: &'a Dataset,
+}
+
+/// Slices beyond this number become 其他.
+const MAX_SLICES: usize = 8;
+/// Series beyond this number are not told apart by colour.
+const MAX_SERIES: usize = 7;
+
+impl Builder<'_> {
+    fn fail<T>(&self, reason: impl Into<String>) -> Result<T> {
+        Err(Error::Panel { panel: self.id.to_string(), reason: reason.into() })
+    }
+
+    fn build(&self) -> Result<ChartSpec> {
+        let mut spec = ChartSpec {
+            kind: self.element.kind,
+            title: self.lang.pick(&self.element.title).to_string(),
+            unit: String::new(),
+            lang: self.lang,
+            stacked: self.element.stacked,
+            ordered: false,
+            categories: Vec::new(),
+            series: Vec::new(),
+            points: Vec::new(),
+            selected: None,
+        };
+        if self.element.kind == ElementKind::Heatmap {
+            spec.points = self.points()?;
+            return Ok(spec);
+        }
+        let dims: Vec<usize> = (0..self.table.columns.len()).filter(|i| matches!(self.table.columns[*i].role, ColumnRole::Dimension(_))).collect();
+        let x = match &self.element.x {
+            Some(name) => self.table.column(name),
+            None => dims.first().copied(),
+        };
+        let Some(x) = x else { return self.fail("查询没有可作横轴的维度 (the query has no dimension for the axis)") };
+        let split = match &self.element.series {
+            Some(name) => self.table.column(name),
+            None => dims.iter().copied().find(|d| *d != x),
+        };
+        let measures: Vec<usize> = self
+            .table
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| matches!(&c.role, ColumnRole::Measure(m) if self.element.measures.is_empty() || self.element.measures.contains(m)))
+            .map(|(i, _)| i)
+            .collect();
+        let Some(&first) = measures.first() else { return self.fail("查询没有指标 (the query has no measure)") };
+        spec.unit = self.unit(first);
+        spec.ordered = matches!(self.table.columns[x].role, ColumnRole::Dimension(Dim::Time(_)));
+        let keys = self.keys(x);
+        spec.categories = keys.iter().map(|key| self.category(x, key)).collect();
+        let index: BTreeMap<String, usize> = keys.iter().enumerate().map(|(i, k)| (k.to_text(), i)).collect();
+        match split {
+            Some(split) => self.split_series(&mut spec, &index, x, split, first),
+            None => self.plain_series(&mut spec, &index, x, &measures),
+        }
+        if self.element.kind == ElementKind::Pie {
+            fold_slices(&mut spec, self.element.limit.unwrap_or(MAX_SLICES).min(MAX_SLICES), self.lang);
+        }
+        if self.element.kind == ElementKind::Ranking {
+            rank(&mut spec, self.element.limit);
+        }
+        Ok(spec)
+    }
+
+    fn unit(&self, column: usize) -> String {
+        if let ColumnRole::Measure(name) | ColumnRole::Comparison(name) = &self.table.columns[column].role
+            && let Some((_, measure)) = self.catalogue.measure(&self.dataset.name, name)
+        {
+            return measure.unit.clone();
+        }
+        self.table.columns[column].unit.clone()
+    }
+
+    fn measure_label(&self, column: usize) -> String {
+        let column = &self.table.columns[column];
+        if let ColumnRole::Measure(name) | ColumnRole::Comparison(name) = &column.role
+            && let Some((_, measure)) = self.catalogue.measure(&self.dataset.name, name)
+        {
+            return self.lang.pick(&measure.label).to_string();
+        }
+        column.name.clone()
+    }
+
+    /// Periods that add up show 0 where nothing happened; others stay open.
+    fn gap(&self, column: usize) -> Option<f64> {
+        let ColumnRole::Measure(name) = &self.table.columns[column].role else { return None };
+        let (_, measure) = self.catalogue.measure(&self.dataset.name, name)?;
+        (measure.agg.additivity() == Additivity::Full).then_some(0.0)
+    }
+
+    /// The values of the axis in order: all hours, all weekdays, every period between the first
+    /// and the last; the code list's regions on maps; otherwise as the answer orders them.
+    fn keys(&self, x: usize) -> Vec<Value> {
+        let mut keys: Vec<Value> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for row in &self.table.rows {
+            if let Some(value) = row.get(x)
+                && seen.insert(value.to_text())
+            {
+                keys.push(value.clone());
+            }
+        }
+        match &self.table.columns[x].role {
+            ColumnRole::Dimension(Dim::Time(dim)) => self.periods(dim.time, keys),
+            _ => keys,
+        }
+    }
+
+    fn periods(&self, grain: Grain, mut keys: Vec<Value>) -> Vec<Value> {
+        match grain {
+            Grain::HourOfDay => (0..24).map(Value::Int).collect(),
+            Grain::Weekday => (1..=7).map(Value::Int).collect(),
+            Grain::Hour => {
+                keys.retain(|k| !k.is_null());
+                keys.sort_by(Value::total_cmp);
+                keys
+            }
+            _ => {
+                let mut dates: Vec<chrono::NaiveDate> = keys.iter().filter_map(date_of).collect();
+                dates.sort_unstable();
+                let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else { return keys };
+                let instants = keys.iter().any(|k| matches!(k, Value::Instant(_)));
+                let mut filled = Vec::new();
+                let mut date = first;
+                // 40,000 days: a century of days; more is a broken date, not a chart.
+                while date <= last && filled.len() < 40_000 {
+                    filled.push(if instants { Value::Instant(zonglan_catalog::time::local_midnight(date)) } else { Value::Date(date) });
+                    date = grain.next_date(date);
+                }
+                filled
+            }
+        }
+    }
+
+    fn category(&self, x: usize, key: &Value) -> Category {
+        let column = &self.table.columns[x];
+        let (label, full) = value_names(self.catalogue, self.dataset, column, key, self.lang);
+        let cell = (!key.is_null()).then(|| (column.name.clone(), serde_json::to_value(key).unwrap_or(Json::Null)));
+        Category { label, full, cell }
+    }
+
+    fn plain_series(&self, spec: &mut ChartSpec, index: &BTreeMap<String, usize>, x: usize, measures: &[usize]) {
+        let one = measures.len() == 1;
+        for (n, &column) in measures.iter().take(MAX_SERIES).enumerate() {
+            let ColumnRole::Measure(measure) = &self.table.columns[column].role else { continue };
+            let prev = self.table.column(&format!("{measure}_prev"));
+            if let (Some(prev), Some(compare), ElementKind::Line | ElementKind::Bar) = (prev, self.query.compare, self.element.kind)
+                && one
+            {
+                spec.series.push(Series {
+                    name: reference_name(compare, self.lang).to_string(),
+                    role: SeriesRole::Reference,
+                    color: Color::Reference,
+                    unit: spec.unit.clone(),
+                    digits: digits_of(self.table, column),
+                    cell: None,
+                    values: self.column_values(index, x, prev, None),
+                });
+            }
+            let name = match (one, self.query.compare) {
+                (true, Some(_)) if prev.is_some() => self.lang.t("本期", "this period").to_string(),
+                _ => self.measure_label(column),
+            };
+            spec.series.push(Series {
+                name,
+                role: SeriesRole::Main,
+                color: Color::series(n),
+                unit: self.unit(column),
+                digits: digits_of(self.table, column),
+                cell: None,
+                values: self.column_values(index, x, column, self.gap(column)),
+            });
+        }
+    }
+
+    fn column_values(&self, index: &BTreeMap<String, usize>, x: usize, column: usize, gap: Option<f64>) -> Vec<Option<f64>> {
+        let mut values = vec![gap; index.len()];
+        for row in &self.table.rows {
+            if let (Some(key), Some(value)) = (row.get(x), row.get(column))
+                && let Some(&at) = index.get(&self.key_text(x, key))
+            {
+                values[at] = value.as_f64();
+            }
+        }
+        values
+    }
+
+    /// Keys of filled periods are dates at the floor of their grain.
+    fn key_text(&self, x: usize, key: &Value) -> String {
+        match (&self.table.columns[x].role, key) {
+            (ColumnRole::Dimension(Dim::Time(dim)), Value::Date(date)) => Value::Date(dim.time.floor_date(*date)).to_text(),
+            _ => key.to_text(),
+        }
+    }
+
+    fn split_series(&self, spec: &mut ChartSpec, index: &BTreeMap<String, usize>, x: usize, split: usize, measure: usize) {
+        let column = &self.table.columns[split];
+        let mut keys = self.keys(split);
+        if !matches!(column.role, ColumnRole::Dimension(Dim::Time(_))) && keys.len() > MAX_SERIES {
+            let total = |key: &Value| -> f64 {
+                let text = key.to_text();
+                self.table.rows.iter().filter(|r| r.get(split).is_some_and(|v| v.to_text() == text)).filter_map(|r| r.get(measure)?.as_f64()).sum()
+            };
+            keys.sort_by(|a, b| total(b).total_cmp(&total(a)));
+            keys.truncate(MAX_SERIES);
+        }
+        let gap = self.gap(measure);
+        let digits = digits_of(self.table, measure);
+        for (n, key) in keys.iter().enumerate() {
+            let text = key.to_text();
+            let mut values = vec![gap; index.len()];
+            for row in self.table.rows.iter().filter(|r| r.get(split).is_some_and(|v| v.to_text() == text)) {
+                if let (Some(at), Some(value)) = (row.get(x), row.get(measure))
+                    && let Some(&at) = index.get(&self.key_text(x, at))
+                {
+                    values[at] = value.as_f64();
+                }
+            }
+            let category = self.category(split, key);
+            spec.series.push(Series {
+                name: category.label,
+                role: SeriesRole::Main,
+                color: self.code_color(column, &text).unwrap_or_else(|| Color::series(n)),
+                unit: spec.unit.clone(),
+                digits,
+                cell: category.cell,
+                values,
+            });
+        }
+    }
+
+    /// A code list may fix the colour of a value.
+    fn code_color(&self, column: &Column, code: &str) -> Option<Color> {
+        let field = self.dataset.field(&column.name)?;
+        let hex = self.catalogue.codes_of(field)?.get(code)?.color.clone()?;
+        Some(Color::Fixed(hex))
+    }
+
+    fn points(&self) -> Result<Vec<[f64; 3]>> {
+        let Some(place) = self.table.columns.iter().position(|c| c.kind == ColumnType::Point) else {
+            return self.fail("热力图需要坐标字段 (a heat layer needs a field of points)");
+        };
+        let weight = self.table.columns.iter().position(|c| matches!(c.role, ColumnRole::Measure(_)));
+        Ok(self
+            .table
+            .rows
+            .iter()
+            .filter_map(|row| match row.get(place)? {
+                Value::Point(x, y) => Some([*x, *y, weight.and_then(|w| row.get(w)?.as_f64()).unwrap_or(1.0)]),
+                _ => None,
+            })
+            .collect())
+    }
+}
+
+fn date_of(value: &Value) -> Option<chrono::NaiveDate> {
+    match value {
+        Value::Date(date) => Some(*date),
+        Value::Instant(ms) => Some(to_local(*ms).date()),
+        _ => None,
+    }
+}
+
+/// The short and the full name of a dimension's value.
+pub fn value_names(catalogue: &Catalogue, dataset: &Dataset, column: &Column, value: &Value, lang: Lang) -> (String, String) {
+    let both = |text: String| (text.clone(), text);
+    if value.is_null() {
+        return both(lang.t("未知", "unknown").to_string());
+    }
+    let field = match &column.role {
+        ColumnRole::Dimension(Dim::Time(dim)) => return period_names(dim.time, value, lang),
+        ColumnRole::Dimension(Dim::Field(name)) => dataset.field(name),
+        ColumnRole::Dimension(Dim::Level(level)) => dataset.field(&level.field),
+        _ => dataset.field(&column.name),
+    };
+    let Some(field) = field else { return both(value.to_text()) };
+    let full = format::field_text(catalogue, field, value, lang);
+    let short = if column.kind == ColumnType::Region { short_region(&full).to_string() } else { full.clone() };
+    (short, full)
+}
+
+/// 徐汇区 → 徐汇, 浦东新区 → 浦东: everybody knows that they are districts.
+pub fn short_region(name: &str) -> &str {
+    let short = name.strip_suffix("新区").or_else(|| name.strip_suffix('区'));
+    short.filter(|s| s.chars().count() >= 2).unwrap_or(name)
+}
+
+fn period_names(grain: Grain, value: &Value, lang: Lang) -> (String, String) {
+    const WEEKDAYS: [(&str, &str); 7] = [("周一", "Mon"), ("周二", "Tue"), ("周三", "Wed"), ("周四", "Thu"), ("周五", "Fri"), ("周六", "Sat"), ("周日", "Sun")];
+    let both = |text: String| (text.clone(), text);
+    match (grain, value) {
+        (Grain::HourOfDay, Value::Int(hour)) => (hour.to_string(), format!("{hour:02}:00–{:02}:00", (hour + 1) % 24)),
+        (Grain::Weekday, Value::Int(day @ 1..=7)) => {
+            let (zh, en) = WEEKDAYS[(*day - 1) as usize];
+            both(lang.t(zh, en).to_string())
+        }
+        (Grain::Hour, Value::Instant(ms)) => {
+            let local = to_local(*ms);
+            (local.format("%H:%M").to_string(), local.format("%Y-%m-%d %H:%M").to_string())
+        }
+        _ => {
+            let Some(date) = date_of(value) else { return both(value.to_text()) };
+            let zh = lang == Lang::Zh;
+            let (short, full) = match grain {
+                Grain::Year => return both(date.format(if zh { "%Y年" } else { "%Y" }).to_string()),
+                Grain::Quarter => {
+                    let quarter = chrono::Datelike::month0(&date) / 3 + 1;
+                    return both(format!("{} Q{quarter}", date.format("%Y")));
+                }
+                Grain::Month if chrono::Datelike::month(&date) == 1 => ("%Y-%m", if zh { "%Y年%-m月" } else { "%b %Y" }),
+                Grain::Month => (if zh { "%-m月" } else { "%b" }, if zh { "%Y年%-m月" } else { "%b %Y" }),
+                _ => ("%-m-%-d", "%Y-%m-%d"),
+            };
+            (date.format(short).to_string(), date.format(full).to_string())
+        }
+    }
+}
+
+/// Largest first; what is beyond `keep` becomes one slice 其他 that leads nowhere.
+fn fold_slices(spec: &mut ChartSpec, keep: usize, lang: Lang) {
+    sort_by_value(spec);
+    let count = spec.categories.len();
+    if count <= keep {
+        return;
+    }
+    let keep = keep.max(2) - 1;
+    spec.categories.truncate(keep);
+    let name = lang.t("其他", "other").to_string();
+    spec.categories.push(Category { label: name.clone(), full: format!("{name} ({})", count - keep), cell: None });
+    for series in &mut spec.series {
+        let rest: f64 = series.values[keep..].iter().flatten().sum();
+        series.values.truncate(keep);
+        series.values.push(Some(rest));
+    }
+}
+
+fn rank(spec: &mut ChartSpec, limit: Option<usize>) {
+    sort_by_value(spec);
+    let keep = limit.unwrap_or(spec.categories.len());
+    spec.categories.truncate(keep);
+    for series in &mut spec.series {
+        series.values.truncate(keep);
+    }
+}
+
+fn sort_by_value(spec: &mut ChartSpec) {
+    let Some(main) = spec.series.iter().find(|s| s.role == SeriesRole::Main) else { return };
+    let mut order: Vec<usize> = (0..spec.categories.len()).collect();
+    let value = |i: &usize| main.values[*i].unwrap_or(f64::NEG_INFINITY);
+    order.sort_by(|a, b| value(b).total_cmp(&value(a)));
+    spec.categories = order.iter().map(|&i| spec.categories[i].clone()).collect();
+    let reordered: Vec<Vec<Option<f64>>> = spec.series.iter().map(|s| order.iter().map(|&i| s.values[i]).collect()).collect();
+    for (series, values) in spec.series.iter_mut().zip(reordered) {
+        series.values = values;
+    }
+}
