@@ -8,6 +8,7 @@ mod collect;
 mod error;
 mod highlight;
 mod keys;
+mod plain;
 mod plan;
 pub mod query;
 mod schema;

@@ -2,6 +2,7 @@
 
 use crate::analyze::normalise;
 use crate::error::SearchError;
+use crate::plain::Plain;
 use crate::query::{Clause, Kind, Query, least_bigrams, least_of_question};
 use crate::schema::{SHORT_TEXT, Slots, held, raw_form, text_name};
 use std::ops::Bound;
@@ -19,9 +20,9 @@ use zonglan_catalog::value::Value;
 type Boxed = Box<dyn EngineQuery>;
 type Planned = Result<Boxed, SearchError>;
 
-/// Score of a word that is in the text as a whole. Above any sum of gram scores, so that texts
-/// with more of the words exactly come first, and gram scores order those with equally many.
-const WHOLE_WORD: f32 = 1_000.0;
+/// Score of a word that is in the text as a whole. Above the gram scores of search terms, so that
+/// texts with more of the words exactly come first, and gram scores order those with equally many.
+const WHOLE_WORD: f32 = 512.0;
 
 /// How strict the words are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +39,14 @@ pub(crate) struct Scope<'a> {
     pub dataset: &'a Dataset,
     /// Fields that the asker sees in clear. A masked field is not searched: hits would tell it.
     pub fields: Vec<&'a Field>,
+    /// Scores must not depend on documents that the asker may not see.
+    pub rounded: bool,
 }
 
 impl<'a> Scope<'a> {
-    pub fn new(slots: &'a Slots, dataset: &'a Dataset, visible: impl Fn(&Field) -> bool) -> Self {
+    pub fn new(slots: &'a Slots, dataset: &'a Dataset, rounded: bool, visible: impl Fn(&Field) -> bool) -> Self {
         let fields = dataset.field.iter().filter(|f| f.search != SearchMode::None && held(f) && visible(f)).collect();
-        Self { slots, dataset, fields }
+        Self { slots, dataset, fields, rounded }
     }
 
     fn texts(&self) -> impl Iterator<Item = String> + '_ {
@@ -60,7 +63,7 @@ impl<'a> Scope<'a> {
             parts.push((Occur::Must, self.whole(phrase)));
         }
         for phrase in query.of(Kind::Not) {
-            parts.push((Occur::MustNot, self.whole(phrase)));
+            parts.push((Occur::MustNot, Box::new(Plain(self.whole(phrase)))));
         }
         let words: Vec<&Clause> = query.of(Kind::Word).collect();
         if mode == Mode::Any || query.is_question() {
@@ -77,9 +80,18 @@ impl<'a> Scope<'a> {
         Some(Box::new(BooleanQuery::with_minimum_required_clauses(parts, least)))
     }
 
+    fn score(&self, query: Boxed) -> Boxed {
+        if self.rounded { Box::new(Plain(query)) } else { query }
+    }
+
+    fn gram(&self, name: &str, gram: &[char]) -> Boxed {
+        self.score(scored(self.slots.gram(name, gram)))
+    }
+
     /// Texts that have the clause as a whole, in any field.
     fn whole(&self, clause: &Clause) -> Boxed {
-        let mut fields: Vec<Boxed> = self.texts().map(|name| phrase(self.slots, &name, &clause.text)).collect();
+        let mut fields: Vec<Boxed> =
+            self.texts().map(|name| self.score(phrase(self.slots, &name, &clause.text))).collect();
         fields.extend(self.keyword(clause).map(|q| Box::new(ConstScoreQuery::new(q, WHOLE_WORD)) as Boxed));
         best(fields)
     }
@@ -100,9 +112,10 @@ impl<'a> Scope<'a> {
                 let whole = || phrase(self.slots, &name, &word.text);
                 let bonus: Boxed = Box::new(ConstScoreQuery::new(whole(), WHOLE_WORD));
                 if bigrams.len() < 2 {
-                    return Box::new(BooleanQuery::new(vec![(Occur::Must, whole()), (Occur::Must, bonus)])) as Boxed;
+                    return Box::new(BooleanQuery::new(vec![(Occur::Must, self.score(whole())), (Occur::Must, bonus)]))
+                        as Boxed;
                 }
-                let grams = bigrams.iter().map(|g| (Occur::Should, scored(self.slots.gram(&name, g)))).collect();
+                let grams = bigrams.iter().map(|g| (Occur::Should, self.gram(&name, g))).collect();
                 let least = least_bigrams(word, bigrams.len());
                 let close = BooleanQuery::with_minimum_required_clauses(grams, least);
                 Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(close) as Boxed), (Occur::Should, bonus)]))
@@ -130,10 +143,10 @@ impl<'a> Scope<'a> {
             .texts()
             .map(|name| {
                 let grams = |list: &[[char; 2]]| -> Vec<(Occur, Boxed)> {
-                    list.iter().map(|g| (Occur::Should, scored(self.slots.gram(&name, g)))).collect()
+                    list.iter().map(|g| (Occur::Should, self.gram(&name, g))).collect()
                 };
                 let ones: Vec<(Occur, Boxed)> =
-                    singles.iter().map(|c| (Occur::Should, scored(self.slots.gram(&name, &[*c])))).collect();
+                    singles.iter().map(|c| (Occur::Should, self.gram(&name, &[*c]))).collect();
                 if bigrams.is_empty() {
                     return Box::new(BooleanQuery::new(ones)) as Boxed;
                 }
@@ -193,8 +206,11 @@ pub(crate) fn text_condition(slots: &Slots, dataset: &Dataset, field: &Field, te
                 .clauses
                 .iter()
                 .map(|c| {
-                    let occur = if c.kind == Kind::Not { Occur::MustNot } else { Occur::Must };
-                    (occur, phrase(slots, &name, &c.text))
+                    let whole = phrase(slots, &name, &c.text);
+                    match c.kind {
+                        Kind::Not => (Occur::MustNot, Box::new(Plain(whole)) as Boxed),
+                        _ => (Occur::Must, whole),
+                    }
                 })
                 .collect();
             if parts.iter().all(|(occur, _)| *occur == Occur::MustNot) {
@@ -295,7 +311,10 @@ fn scored(term: Term) -> Boxed {
 }
 
 fn not(query: Boxed) -> Boxed {
-    Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(AllQuery) as Boxed), (Occur::MustNot, query)]))
+    Box::new(BooleanQuery::new(vec![
+        (Occur::Must, Box::new(AllQuery) as Boxed),
+        (Occur::MustNot, Box::new(Plain(query))),
+    ]))
 }
 
 /// Matches without adding to the score.
@@ -308,7 +327,7 @@ fn best(mut fields: Vec<Boxed>) -> Boxed {
     match fields.len() {
         0 => Box::new(EmptyQuery),
         1 => fields.remove(0),
-        _ => Box::new(DisjunctionMaxQuery::with_tie_breaker(fields, 0.1)),
+        _ => Box::new(DisjunctionMaxQuery::with_tie_breaker(fields, 0.125)),
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Query {
 
 /// Characters of one query that are read; the rest is ignored.
 const MAX_CHARS: usize = 1_000;
-const MAX_CLAUSES: usize = 64;
+const MAX_CLAUSES: usize = 32;
 
 /// Words together longer than this are a question in sentences: ranked as a bag of grams.
 const QUESTION_CHARS: usize = 16;

@@ -154,7 +154,8 @@ impl Inner {
         gather: &Gather,
     ) -> Result<Found> {
         let dataset = search.dataset();
-        let scope = Scope::new(&shelf.slots, dataset, |field| !search.masks().contains_key(&field.name));
+        let scope =
+            Scope::new(&shelf.slots, dataset, !search.full_view(), |field| !search.masks().contains_key(&field.name));
         let mut parts: Vec<(Occur, Box<dyn EngineQuery>)> = vec![(
             Occur::Must,
             zero(within(

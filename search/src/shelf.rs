@@ -22,7 +22,6 @@ pub(crate) struct Payload {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DatasetPayload {
     pub version: u64,
-    pub rows: u64,
     #[serde(default)]
     pub first: Option<i64>,
     #[serde(default)]

@@ -7,9 +7,10 @@ use crate::{Indexes, Inner};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tantivy::collector::Count;
+use tantivy::columnar::Column;
 use tantivy::query::TermQuery;
 use tantivy::schema::IndexRecordOption;
-use tantivy::{DocSet, IndexWriter, Searcher, TERMINATED};
+use tantivy::{DocSet, IndexWriter, InvertedIndexReader, SegmentReader, TERMINATED, Term};
 use zonglan_catalog::batch::{Batch, RowKey};
 use zonglan_catalog::dataset::Dataset;
 use zonglan_catalog::error::Result;
@@ -86,8 +87,8 @@ struct Txn {
     signature: String,
     held: Vec<Write>,
     held_bytes: usize,
-    /// The writer, and the state before this transaction.
-    open: Option<(IndexWriter, Searcher, bool)>,
+    /// The writer, and what was there before this transaction.
+    open: Option<(IndexWriter, Before)>,
     touched: HashSet<RowKey>,
     done: Committed,
     first: Option<i64>,
@@ -114,7 +115,7 @@ impl SinkTxn for Txn {
 
     fn commit(mut self: Box<Self>, cursor: Option<&Cursor>) -> Result<Committed> {
         self.flush()?;
-        let Some((mut writer, ..)) = self.open.take() else { return Ok(self.done) };
+        let Some((mut writer, before)) = self.open.take() else { return Ok(self.done) };
         let (done, name) = (self.done, self.dataset.name.clone());
         let (first, last) = (self.first, self.last);
         let mut version = 0;
@@ -122,7 +123,6 @@ impl SinkTxn for Txn {
             let entry = payload.datasets.entry(name).or_default();
             let changed = done.inserted + done.updated + done.deleted > 0;
             entry.version += u64::from(changed);
-            entry.rows = (entry.rows + done.inserted).saturating_sub(done.deleted);
             entry.first = entry.first.into_iter().chain(first).min();
             entry.last = entry.last.into_iter().chain(last).max();
             if changed || entry.at == 0 {
@@ -139,7 +139,8 @@ impl SinkTxn for Txn {
                 Ok(Committed { version, ..done })
             }
             Err(error) => {
-                self.open = self.reopen(writer);
+                // Dropping the transaction rolls back.
+                self.open = Some((writer, before));
                 Err(error.into())
             }
         }
@@ -147,20 +148,19 @@ impl SinkTxn for Txn {
 }
 
 impl Txn {
-    /// Keeps a writer whose commit failed, so that dropping the transaction rolls it back.
-    fn reopen(&self, writer: IndexWriter) -> Option<(IndexWriter, Searcher, bool)> {
-        Some((writer, self.shelf.searcher(), false))
-    }
-
     /// Hands the rows that were kept back to the writer.
     fn flush(&mut self) -> Result<()> {
         if self.open.is_none() {
             let writer = self.inner.writer(&self.shelf)?;
-            let searcher = self.shelf.searcher();
-            let fresh = searcher.num_docs() == 0;
-            self.open = Some((writer, searcher, fresh));
+            match Before::new(&self.shelf) {
+                Ok(before) => self.open = Some((writer, before)),
+                Err(error) => {
+                    self.shelf.return_writer(Some(writer), &self.inner.permits);
+                    return Err(SearchError::engine(&self.shelf.name)(error).into());
+                }
+            }
         }
-        let Some((writer, searcher, fresh)) = &self.open else { return Ok(()) };
+        let Some((writer, before)) = &self.open else { return Ok(()) };
         let slots = &self.shelf.slots;
         let fail = SearchError::engine(&self.shelf.name);
         for write in self.held.drain(..) {
@@ -171,7 +171,7 @@ impl Txn {
             // What the last commit holds says nothing about a key that this transaction wrote.
             let again = self.touched.contains(&key);
             let overflow = self.touched.len() >= REMEMBERED_KEYS;
-            let before = if *fresh || again { None } else { stored_rev(searcher, &self.shelf, key).map_err(&fail)? };
+            let known = if again { None } else { before.rev(key).map_err(&fail)? };
             if !overflow {
                 self.touched.insert(key);
             }
@@ -179,14 +179,14 @@ impl Txn {
                 Write::Upsert(row) => {
                     self.first = self.first.into_iter().chain(row.time).min();
                     self.last = self.last.into_iter().chain(row.time).max();
-                    if before == Some(row.rev) {
+                    if known == Some(row.rev) {
                         self.done.unchanged += 1;
                         continue;
                     }
-                    if before.is_some() || again || overflow {
+                    if known.is_some() || again || overflow {
                         writer.delete_term(slots.key_term(key));
                     }
-                    if before.is_some() || again {
+                    if known.is_some() || again {
                         self.done.updated += 1;
                     } else {
                         self.done.inserted += 1;
@@ -194,7 +194,7 @@ impl Txn {
                     writer.add_document(row.document).map_err(&fail)?;
                 }
                 Write::Delete(_) => {
-                    if before.is_some() || again || overflow {
+                    if known.is_some() || again || overflow {
                         writer.delete_term(slots.key_term(key));
                         self.done.deleted += 1;
                     }
@@ -221,21 +221,36 @@ impl Drop for Txn {
     }
 }
 
-/// The content hash of the committed row with this key.
-fn stored_rev(searcher: &Searcher, shelf: &Shelf, key: RowKey) -> tantivy::Result<Option<u64>> {
-    let term = shelf.slots.key_term(key);
-    for segment in searcher.segment_readers() {
-        let inverted = segment.inverted_index(shelf.slots.key)?;
-        let Some(mut postings) = inverted.read_postings(&term, IndexRecordOption::Basic)? else { continue };
-        while postings.doc() != TERMINATED {
-            let doc = postings.doc();
-            if !segment.is_deleted(doc) {
-                return Ok(segment.fast_fields().u64("rev")?.first(doc));
-            }
-            postings.advance();
-        }
+/// The rows of the last commit, to tell new ones from changed and unchanged ones.
+struct Before {
+    key: tantivy::schema::Field,
+    segments: Vec<(SegmentReader, Arc<InvertedIndexReader>, Column<u64>)>,
+}
+
+impl Before {
+    fn new(shelf: &Shelf) -> tantivy::Result<Self> {
+        let key = shelf.slots.key;
+        let searcher = shelf.searcher();
+        let filled = searcher.segment_readers().iter().filter(|s| s.num_docs() > 0);
+        let segments = filled.map(|s| Ok((s.clone(), s.inverted_index(key)?, s.fast_fields().u64("rev")?)));
+        Ok(Self { key, segments: segments.collect::<tantivy::Result<_>>()? })
     }
-    Ok(None)
+
+    /// The content hash of the row with this key.
+    fn rev(&self, key: RowKey) -> tantivy::Result<Option<u64>> {
+        let term = Term::from_field_bytes(self.key, &key.0.to_be_bytes());
+        for (segment, inverted, revs) in &self.segments {
+            let Some(mut postings) = inverted.read_postings(&term, IndexRecordOption::Basic)? else { continue };
+            while postings.doc() != TERMINATED {
+                let doc = postings.doc();
+                if !segment.is_deleted(doc) {
+                    return Ok(revs.first(doc));
+                }
+                postings.advance();
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Rows of a dataset as the reader sees them.
