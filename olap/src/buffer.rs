@@ -66,10 +66,6 @@ impl Buffer {
         self.entries.clear();
     }
 
-    pub fn rows(&self) -> usize {
-        self.keys.len()
-    }
-
     pub fn is_full(&self) -> bool {
         self.entries.len() >= SEGMENT_ROWS || self.bytes() >= BUFFER_BYTES
     }

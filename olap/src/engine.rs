@@ -1,0 +1,176 @@
+//! The embedded engine: plans, scans on its own threads, and explains.
+
+use crate::answer;
+use crate::error::{OlapError, Result};
+use crate::finish;
+use crate::manifest::Manifest;
+use crate::plan::{self, Plan, Window};
+use crate::rows;
+use crate::scan::Stop;
+use crate::store::{Inner, Store};
+use crate::table::Snapshot;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use zonglan_catalog::bind::BoundQuery;
+use zonglan_catalog::error::Error;
+use zonglan_catalog::table::{Meta, Table};
+use zonglan_catalog::traits::{Cancel, DatasetState, QueryEngine};
+
+fn snapshots(inner: &Inner, bound: &BoundQuery) -> Result<Vec<Arc<Snapshot>>> {
+    bound
+        .parts()
+        .iter()
+        .map(|part| match inner.snapshot(&part.dataset.name) {
+            Some(snapshot) => Ok(snapshot),
+            None => Ok(Arc::new(Snapshot::new(Manifest::new(&part.dataset.name), Vec::new())?)),
+        })
+        .collect()
+}
+
+/// Runs a query in this thread and the pool's.
+fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop) -> Result<Table> {
+    let begin = Instant::now();
+    let catalogue = inner.catalogue();
+    let snapshots = snapshots(inner, bound)?;
+    let mut times: BTreeMap<String, f64> = BTreeMap::new();
+    let mut clock = begin;
+    let mut lap = |name: &str| {
+        let now = Instant::now();
+        times.insert(name.to_string(), now.duration_since(clock).as_secs_f64() * 1000.0);
+        clock = now;
+    };
+    let (mut table, scanned, suppressed);
+    if bound.query().rows.is_empty() {
+        let plan = Plan::new(inner, &catalogue, bound)?;
+        let other = bound.query().compare.map(|c| plan::compared(bound, c, catalogue.calendar())).transpose()?;
+        lap("plan");
+        let mut main = answer::compute(inner, &plan, &snapshots, &Window::one(bound.span()), cancel)?;
+        let mut before = other.as_ref().map(|(window, _)| answer::compute(inner, &plan, &snapshots, window, cancel)).transpose()?;
+        lap("scan");
+        let mut hidden = 0;
+        if bound.suppress() {
+            if bound.query().by.is_empty() {
+                main.rows.entry(Vec::new()).or_insert_with(|| vec![None; plan.parts.len()]);
+            }
+            hidden = answer::suppress(&mut main, &plan);
+            if let Some(before) = &mut before {
+                hidden += answer::suppress(before, &plan);
+            }
+        }
+        scanned = main.scanned + before.as_ref().map_or(0, |b| b.scanned);
+        table = finish::table(bound, &plan, &main, before.as_ref().zip(other.as_ref().map(|(_, shift)| shift)))?;
+        suppressed = hidden;
+        lap("finish");
+    } else {
+        lap("plan");
+        (table, scanned) = rows::run(inner, &catalogue, bound, &snapshots[0], cancel)?;
+        suppressed = 0;
+        lap("scan");
+    }
+    times.insert("total".into(), begin.elapsed().as_secs_f64() * 1000.0);
+    table.meta = Meta {
+        engine: "embedded".into(),
+        rollup: None,
+        data_version: bound.parts().iter().zip(&snapshots).map(|(p, s)| (p.dataset.name.clone(), s.state.version)).collect(),
+        watermark: snapshots[0].state.watermark,
+        rows_scanned: scanned,
+        times,
+        suppressed,
+        total: table.meta.total,
+        cursor: table.meta.cursor,
+    };
+    Ok(table)
+}
+
+fn explain(inner: &Inner, bound: &BoundQuery) -> Result<serde_json::Value> {
+    let catalogue = inner.catalogue();
+    let snapshots = snapshots(inner, bound)?;
+    let plan = Plan::new(inner, &catalogue, bound)?;
+    let other = bound.query().compare.map(|c| plan::compared(bound, c, catalogue.calendar())).transpose()?;
+    let window = Window::one(bound.span());
+    let cancel = Stop::default();
+    let parts: Vec<_> = plan
+        .parts
+        .iter()
+        .zip(&snapshots)
+        .zip(bound.parts())
+        .map(|((part, snapshot), asked)| {
+            let spans = if part.is_timeless() { Vec::new() } else { window.spans.clone() };
+            let job = crate::scan::Job {
+                inner,
+                dataset: &part.dataset,
+                snapshot,
+                spans,
+                filter: part.filter.clone(),
+                filters: Vec::new(),
+                dims: Vec::new(),
+                leaves: Vec::new(),
+                ends: Vec::new(),
+                cancel: &cancel,
+            };
+            let time = part.dataset.time.as_ref().and_then(|name| part.dataset.field_index(name));
+            let read: Vec<_> = snapshot.views.iter().filter(|v| !job.prunes(v, time)).collect();
+            let pruned = snapshot.views.len() - read.len();
+            let mut fields: Vec<usize> = part.dims.iter().map(|d| d.field).collect();
+            part.filter.fields(&mut fields);
+            part.filters.iter().for_each(|f| f.fields(&mut fields));
+            fields.extend(part.leaves.iter().flat_map(|l| [l.field, l.end]).flatten());
+            if !job.spans.is_empty() {
+                fields.extend(time);
+            }
+            fields.sort_unstable();
+            fields.dedup();
+            serde_json::json!({
+                "dataset": part.dataset.name,
+                "data_version": snapshot.state.version,
+                "watermark": snapshot.state.watermark,
+                "segments": {"read": read.len(), "pruned": pruned},
+                "rows": read.iter().map(|v| v.live).sum::<u64>(),
+                "columns": fields.iter().map(|f| part.dataset.field[*f].name.clone()).collect::<Vec<_>>(),
+                "measures": part.leaves.iter().map(|l| l.name.clone()).collect::<Vec<_>>(),
+                "filter": asked.filter,
+                "row_rule": asked.row_rule,
+                "rollups": part.dataset.rollup.iter().map(|r| serde_json::json!({"name": r.name, "used": false, "reason": "not_built"})).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    Ok(serde_json::json!({
+        "engine": "embedded",
+        "span": bound.span(),
+        "compared": other.map(|(window, _)| window.outer),
+        "parts": parts,
+        "suppress": bound.suppress(),
+    }))
+}
+
+impl Store {
+    /// Answers a query in the caller's thread and the store's own: for tools and benches.
+    pub fn query_blocking(&self, query: &BoundQuery, cancel: &Cancel) -> Result<Table> {
+        let stop = Stop { asked: cancel.clone(), gone: Cancel::default() };
+        self.0.pool.install(|| run(&self.0, query, &stop))
+    }
+}
+
+#[async_trait]
+impl QueryEngine for Store {
+    /// Dropping the future stops the work at the next chunk.
+    async fn query(&self, query: &BoundQuery, cancel: &Cancel) -> Result<Table, Error> {
+        let (store, query) = (self.clone(), query.clone());
+        let stop = Stop { asked: cancel.clone(), gone: Cancel::default() };
+        let _guard = stop.gone.on_drop();
+        let table = tokio::task::spawn_blocking(move || store.0.pool.install(|| run(&store.0, &query, &stop))).await;
+        Ok(table.map_err(|e| OlapError::Internal(e.to_string()))??)
+    }
+
+    async fn explain(&self, query: &BoundQuery) -> Result<serde_json::Value, Error> {
+        let (store, query) = (self.clone(), query.clone());
+        let plan = tokio::task::spawn_blocking(move || explain(&store.0, &query)).await;
+        Ok(plan.map_err(|e| OlapError::Internal(e.to_string()))??)
+    }
+
+    fn state(&self, dataset: &str) -> DatasetState {
+        Store::state(self, dataset)
+    }
+}
