@@ -32,7 +32,7 @@ need_build_tools() {
 }
 
 need_test_tools() {
-  need_packages chromium chromium-driver
+  need_packages chromium chromium-driver strace
 }
 
 # Bundles the pages' scripts and styles; skipped while their sources are unchanged.
