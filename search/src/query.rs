@@ -32,28 +32,34 @@ pub struct Clause {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     pub clauses: Vec<Clause>,
+    /// A question mark stands outside of quotes.
+    pub asks: bool,
 }
 
 /// Characters of one query that are read; the rest is ignored.
 const MAX_CHARS: usize = 1_000;
 const MAX_CLAUSES: usize = 32;
 
-/// Words together longer than this are a question in sentences: ranked as a bag of grams.
-const QUESTION_CHARS: usize = 16;
+/// A word longer than this is a sentence, as are words that together have twice as many characters.
+const TERM_CHARS: usize = 8;
+
+/// What makes a short text a question.
+const ASKING: &[&str] =
+    &["吗", "呢", "谁", "哪", "什么", "怎么", "怎样", "如何", "为何", "何时", "是否", "能否", "可否", "多少"];
 
 impl Query {
     /// Reads what was typed.
     pub fn parse(text: &str) -> Self {
         let chars: Vec<char> = text.chars().take(MAX_CHARS).collect();
-        let mut reader = Reader { chars: &chars, clauses: Vec::new(), negate: false };
+        let mut reader = Reader { chars: &chars, clauses: Vec::new(), asks: false, negate: false };
         reader.read();
-        let mut clauses = reader.clauses;
+        let (mut clauses, asks) = (reader.clauses, reader.asks);
         if clauses.is_empty() && !chars.iter().all(|c| normal(*c) == ' ') {
             // Punctuation only: somebody looks for just that.
             clauses.extend(clause(Kind::Word, chars.iter().collect::<String>().trim()));
         }
         clauses.truncate(MAX_CLAUSES);
-        Self { clauses }
+        Self { clauses, asks }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -64,12 +70,18 @@ impl Query {
         self.clauses.iter().filter(move |c| c.kind == kind)
     }
 
-    /// Whether the words are sentences rather than search terms.
+    /// Whether the words are a question or sentences rather than search terms: then all their
+    /// grams rank as one bag.
     pub fn is_question(&self) -> bool {
-        let mut words = self.of(Kind::Word).peekable();
-        words.peek().is_some()
-            && self.of(Kind::Word).map(|c| c.text.len()).sum::<usize>() > QUESTION_CHARS
-            && !self.of(Kind::Word).any(Clause::is_number)
+        let words: Vec<&Clause> = self.of(Kind::Word).collect();
+        let total: usize = words.iter().map(|w| w.text.len()).sum();
+        let asks = |word: &Clause| {
+            let text: String = word.text.iter().collect();
+            ASKING.iter().any(|a| text.contains(a))
+        };
+        !words.iter().any(|w| w.is_number())
+            && !words.is_empty()
+            && (self.asks || total > 2 * TERM_CHARS || words.iter().any(|w| w.text.len() > TERM_CHARS || asks(w)))
     }
 }
 
@@ -112,6 +124,7 @@ fn clause(kind: Kind, raw: &str) -> Option<Clause> {
 struct Reader<'a> {
     chars: &'a [char],
     clauses: Vec<Clause>,
+    asks: bool,
     negate: bool,
 }
 
@@ -164,6 +177,7 @@ impl Reader<'_> {
             end += 1;
         }
         if end == start {
+            self.asks |= normal(self.chars[start]) == '?';
             return start + 1;
         }
         let word: String = self.chars[start..end].iter().collect();
