@@ -1,0 +1,193 @@
+//! The records side of the program: records with their change log, audit stream, identity, jobs,
+//! notices and blobs, in one data directory that one process writes.
+//!
+//! ```text
+//! data/lock                address of the process that holds the directory
+//! data/records.db          SQLite: registers, change log, audit stream, users, jobs, notices
+//! data/keys/               MAC and signing keys, 0600; back them up apart from the rest
+//! data/checkpoints/*.jsonl signed heads of the sealed streams, a file a day
+//! data/blobs/              attachments and result files by content hash
+//! ```
+
+mod access;
+mod blobs;
+mod bulk;
+mod checkpoints;
+mod credentials;
+pub mod crypto;
+mod db;
+mod error;
+mod identity;
+mod jobs;
+mod list;
+mod lock;
+mod log;
+mod notices;
+mod numbering;
+mod passwords;
+mod records;
+mod rules;
+mod tables;
+mod txn;
+mod values;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use blobs::DiskBlobs;
+pub use bulk::Loaded;
+pub use checkpoints::Checkpoint;
+pub use credentials::{ApiToken, Bearer, NewSession, Session, TokenInfo};
+pub use crypto::{CryptoProvider, SoftCrypto};
+pub use db::Db;
+pub use error::{StoreError, conflict_version};
+pub use identity::{Identity, IdentityOptions, NewUser, UserInfo, UserPatch, random_password};
+pub use jobs::{Job, JobContext, JobHandler, JobState, Jobs};
+pub use list::{COUNT_LIMIT, ListRequest, PAGE_LIMIT, RecordPage, StateFilter, Total};
+pub use lock::DataLock;
+pub use log::{AuditEvent, AuditRow, ChangeLog};
+pub use notices::{NoticeRow, Notices};
+pub use records::{Action, FieldChange, HistoryEntry, Record, RecordStore};
+pub use rules::matches;
+pub use tables::is_kept;
+pub use txn::{AuditEntry, ChangeEntry, Head, Heads, Stream, Txn};
+pub use values::{Fields, STATE_FIELD, State};
+pub use verify::{OtherCheck, RegisterReport, StreamReport, VerifyReport, verify};
+
+use checkpoints::Checkpointer;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+use zonglan_catalog::dataset::Dataset;
+use zonglan_catalog::error::Result;
+use zonglan_catalog::load::Catalogue;
+use zonglan_catalog::traits::{Clock, SystemClock};
+
+pub(crate) const DATABASE: &str = "records.db";
+pub(crate) const KEYS: &str = "keys";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
+const BLOBS: &str = "blobs";
+
+/// The catalogue in force, shared by the parts; a new one takes its place whole.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogueCell(Arc<RwLock<Arc<Catalogue>>>);
+
+impl CatalogueCell {
+    fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self(Arc::new(RwLock::new(catalogue)))
+    }
+
+    pub fn get(&self) -> Arc<Catalogue> {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, catalogue: Arc<Catalogue>) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = catalogue;
+    }
+}
+
+/// How to open the stores.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// What the lock file says: the server's address, or a command's name.
+    pub address: String,
+    pub clock: Arc<dyn Clock>,
+    pub identity: IdentityOptions,
+    /// Jobs that run at once.
+    pub job_slots: usize,
+    /// A cryptographic device; `None` computes in software with the keys of the data directory.
+    pub crypto: Option<Arc<dyn CryptoProvider>>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            address: "zonglan".into(),
+            clock: Arc::new(SystemClock),
+            identity: IdentityOptions::default(),
+            job_slots: 2,
+            crypto: None,
+        }
+    }
+}
+
+/// All stores of a data directory. Clones share everything. The lock is freed when the writer has
+/// ended: after [`Store::close`], or some time after the last clone is gone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub db: Db,
+    pub records: RecordStore,
+    pub log: ChangeLog,
+    pub identity: Identity,
+    pub jobs: Jobs,
+    pub notices: Notices,
+    pub blobs: DiskBlobs,
+    catalogue: CatalogueCell,
+    dir: Arc<PathBuf>,
+    lock: Arc<Mutex<DataLock>>,
+}
+
+impl Store {
+    /// Locks the directory, applies migrations, makes the registers' tables and starts the writer.
+    pub async fn open(dir: &Path, catalogue: Arc<Catalogue>, options: StoreOptions) -> Result<Self> {
+        let lock = DataLock::acquire(dir, &options.address)?;
+        let database = dir.join(DATABASE);
+        let crypto: Arc<dyn CryptoProvider> = match options.crypto {
+            Some(device) => device,
+            None => Arc::new(SoftCrypto::load_or_create(&dir.join(KEYS), !database.exists())?),
+        };
+        let clock = options.clock;
+        let lock = Arc::new(Mutex::new(lock));
+        let db = Db::open(&database, crypto.clone(), clock.clone(), lock.clone()).await?;
+        let cell = CatalogueCell::new(catalogue.clone());
+        let checkpoints = Checkpointer::new(dir.join(CHECKPOINTS), db.heads(), crypto, clock.clone())?;
+        checkpoints.spawn();
+        let log = ChangeLog::new(db.clone(), checkpoints, clock.clone(), cell.clone());
+        let store = Self {
+            records: RecordStore { db: db.clone(), log: log.clone(), catalogue: cell.clone(), clock: clock.clone() },
+            identity: Identity::open(db.clone(), clock.clone(), options.identity).await?,
+            jobs: Jobs::new(db.clone(), clock.clone(), options.job_slots),
+            notices: Notices::new(db.clone(), clock),
+            blobs: DiskBlobs::open(&dir.join(BLOBS))?,
+            catalogue: cell,
+            dir: Arc::new(dir.to_path_buf()),
+            lock,
+            log,
+            db,
+        };
+        store.set_catalogue(catalogue).await?;
+        Ok(store)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The catalogue in force.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.get()
+    }
+
+    /// Puts another catalogue in force; tables and columns that it asks for are added first.
+    pub async fn set_catalogue(&self, catalogue: Arc<Catalogue>) -> Result<()> {
+        let registers: Vec<Arc<Dataset>> = catalogue.datasets().filter(|d| is_kept(d)).cloned().collect();
+        self.db.write(move |txn| Box::pin(async move { tables::ensure(txn, &registers).await })).await?;
+        self.catalogue.set(catalogue);
+        Ok(())
+    }
+
+    /// Tells the lock file where the server listens.
+    pub fn set_address(&self, address: &str) -> Result<()> {
+        self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).set_address(address)
+    }
+
+    /// Writes and seals what is queued, signs the heads and closes the files.
+    pub async fn close(&self) {
+        self.jobs.cancel_all();
+        self.log.flush_audit().await;
+        self.db.close().await;
+        if let Err(error) = self.log.checkpoint().await {
+            tracing::error!(%error, "the last checkpoint was not written");
+        }
+    }
+}
