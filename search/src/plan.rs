@@ -1,6 +1,6 @@
 //! From a bound search to the engine's query: words, filters, row rule.
 
-use crate::analyze::normalise;
+use crate::analyze::{FIELD_END, normalise};
 use crate::error::SearchError;
 use crate::plain::Plain;
 use crate::query::{Clause, Kind, Query, least_bigrams, least_of_question};
@@ -346,13 +346,24 @@ impl Bm25StatisticsProvider for Assumed {
         Ok(ASSUMED_DOCS)
     }
 
-    /// A single character is in one of five texts, a bigram in one of a hundred.
+    /// A bigram is in one of a hundred texts, a single character in one of five; those of function
+    /// words and of asking are in more.
     fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
         let value = term.value();
-        let chars = value.as_str().and_then(|t| t.rsplit('\0').next()).map_or(2, |gram| gram.chars().count());
-        Ok(if chars < 2 { ASSUMED_DOCS / 5 } else { ASSUMED_DOCS / 100 })
+        let gram = value.as_str().and_then(|t| t.rsplit(FIELD_END).next()).unwrap_or_default();
+        let common = gram.chars().filter(|c| FUNCTION.contains(*c) || !c.is_alphanumeric()).count();
+        Ok(match (gram.chars().count(), common) {
+            (1, 0) => ASSUMED_DOCS / 5,
+            (1, _) => ASSUMED_DOCS / 2,
+            (_, 0) => ASSUMED_DOCS / 100,
+            (_, 1) => ASSUMED_DOCS / 12,
+            _ => ASSUMED_DOCS / 3,
+        })
     }
 }
+
+/// Characters of function words and of asking.
+const FUNCTION: &str = "的了是在不有和与及或者其以于为而则之所被把将对从向到给由就都也还又要会能可应该需须吗呢吧啊么什怎样如何谁哪几多少我你他她它们这那个些没已经过后时候请问想知道算";
 
 /// The fragments that a text condition looks for, for highlighting.
 pub(crate) fn fragments(text: &str) -> Vec<Vec<char>> {

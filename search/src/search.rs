@@ -5,7 +5,7 @@ use crate::error::SearchError;
 use crate::highlight::{Targets, lead};
 use crate::plan::{Assumed, Mode, Scope, condition, fragments, text_condition, zero};
 use crate::query::{Kind, Query};
-use crate::schema::{SHORT_TEXT, column, held, int_value, values_of};
+use crate::schema::{REGISTERS, SHORT_TEXT, column, held, int_value, values_of};
 use crate::shelf::Shelf;
 use crate::{Indexes, Inner};
 use async_trait::async_trait;
@@ -154,8 +154,9 @@ impl Inner {
         gather: &Gather,
     ) -> Result<Found> {
         let dataset = search.dataset();
-        let scope =
-            Scope::new(&shelf.slots, dataset, !search.full_view(), |field| !search.masks().contains_key(&field.name));
+        // Who may see every row of an index of its own may have its statistics too.
+        let counted = search.full_view() || (search.row_rule().is_true() && shelf.name != REGISTERS);
+        let scope = Scope::new(&shelf.slots, dataset, !counted, |field| !search.masks().contains_key(&field.name));
         let mut parts: Vec<(Occur, Box<dyn EngineQuery>)> = vec![(
             Occur::Must,
             zero(within(
@@ -168,7 +169,7 @@ impl Inner {
             parts.push((Occur::Must, words));
         }
         let query = BooleanQuery::new(parts);
-        let found = if search.full_view() {
+        let found = if counted {
             searcher.search(&query, gather)
         } else {
             searcher.search_with_statistics_provider(&query, gather, &Assumed)
@@ -204,7 +205,7 @@ impl Inner {
 
 /// Only the dataset's rows, where the index is shared.
 fn within(shelf: &Shelf, dataset: &Dataset, query: Box<dyn EngineQuery>) -> Box<dyn EngineQuery> {
-    if shelf.name != crate::schema::REGISTERS {
+    if shelf.name != REGISTERS {
         return query;
     }
     let own = TermQuery::new(shelf.slots.ds_term(&dataset.name), IndexRecordOption::Basic);
