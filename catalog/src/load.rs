@@ -24,8 +24,12 @@ pub struct Catalogue {
     boards: BTreeMap<String, Arc<Board>>,
     policy: Policy,
     calendar: Calendar,
+    files: BTreeMap<(String, String), SourceFile>,
     version: String,
 }
+
+/// Kinds of declared files that other crates parse; the catalogue keeps their text.
+pub const FILE_KINDS: [&str; 4] = ["indices", "deadlines", "influence", "discretion"];
 
 /// What is wrong with the files. Displayed one a line: `file:line: what (hint)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,11 +127,16 @@ impl Catalogue {
                 "calendar" => read::<CalendarYear>(file).map(|y| {
                     years.insert(y.year, y);
                 }),
+                raw if FILE_KINDS.contains(&raw) => read::<toml::Table>(file).map(|_| {
+                    let stem = Path::new(&file.path).file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+                    catalogue.files.insert((kind.clone(), stem.to_string()), file.clone());
+                }),
                 other => Err(Problem {
                     file: file.path.clone(),
                     line: 0,
                     message: format!(
-                        "unknown folder '{other}'; a pack has datasets, codes, boards, policy and calendar"
+                        "unknown folder '{other}'; a pack has datasets, codes, boards, policy, calendar, {}",
+                        FILE_KINDS.join(", ")
                     ),
                 }),
             };
@@ -185,6 +194,20 @@ impl Catalogue {
 
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
+    }
+
+    /// The declared files of a kind (see [`FILE_KINDS`]) with their names (file names without `.toml`), by name.
+    pub fn files<'a>(&'a self, kind: &str) -> impl Iterator<Item = (&'a str, &'a SourceFile)> {
+        let kind = kind.to_string();
+        self.files.iter().filter(move |((k, _), _)| *k == kind).map(|((_, name), file)| (name.as_str(), file))
+    }
+
+    /// Reads a declared file as `T`; `None` where there is no file of that name.
+    ///
+    /// # Errors
+    /// File, line and what is wrong; unknown keys too, where `T` denies them.
+    pub fn parse_file<T: DeserializeOwned>(&self, kind: &str, name: &str) -> Result<Option<T>, Problem> {
+        self.files.get(&(kind.to_string(), name.to_string())).map(read).transpose()
     }
 
     /// A hash of all files.

@@ -53,3 +53,22 @@ fn the_carried_packs_are_valid() {
     assert!(catalogue.dataset("incident").is_some());
     assert!(Catalogue::load(&["no_such".into()], &[]).is_err());
 }
+
+#[test]
+fn files_of_other_crates_are_kept_and_read_strictly() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Small {
+        #[expect(dead_code, reason = "only its reading is tested")]
+        days: u32,
+    }
+    let file = |text: &str| SourceFile { path: "t/deadlines/r.toml".into(), text: text.into() };
+    let catalogue = Catalogue::parse(&[file("days = 3\n")]).expect("valid");
+    assert_eq!(catalogue.files("deadlines").map(|(name, _)| name).collect::<Vec<_>>(), ["r"]);
+    assert!(catalogue.parse_file::<Small>("deadlines", "r").is_ok_and(|r| r.is_some()));
+    assert!(catalogue.parse_file::<Small>("deadlines", "none").is_ok_and(|r| r.is_none()));
+    let catalogue = Catalogue::parse(&[file("days = 3\ndayz = 4\n")]).expect("valid TOML");
+    let problem = catalogue.parse_file::<Small>("deadlines", "r").expect_err("unknown key");
+    assert!(problem.to_string().starts_with("t/deadlines/r.toml:2:"), "{problem}");
+    assert!(parse("t/deadlines/r.toml", "days = \n").starts_with("t/deadlines/r.toml:1:"));
+}
