@@ -1,0 +1,170 @@
+//! Running logical queries for somebody: data time, binding, the cache of answers, admission.
+
+use crate::app::App;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use moka::future::Cache;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use zonglan_catalog::error::ErrorClass;
+use zonglan_catalog::traits::{Cancel, QueryEngine, SearchIndex};
+use zonglan_catalog::{BoundQuery, BoundSearch, Principal, Query, SearchPage, SearchRequest, Table, Value, bind, bind_search};
+
+/// Answers that were computed lately, and the gate in front of the engine.
+pub struct Answers {
+    cache: Cache<[u8; 32], Arc<Table>>,
+    gate: Semaphore,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+    wait: Duration,
+}
+
+/// An answer and how it came about.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub table: Arc<Table>,
+    /// It was in the cache.
+    pub hit: bool,
+    pub took: Duration,
+}
+
+impl Answers {
+    pub fn new(config: &Config) -> Self {
+        let weigh = |_: &[u8; 32], table: &Arc<Table>| u32::try_from(weight(table)).unwrap_or(u32::MAX);
+        Self {
+            cache: Cache::builder().max_capacity(config.cache.answers_mb << 20).weigher(weigh).time_to_idle(Duration::from_secs(3600)).build(),
+            gate: Semaphore::new(config.limits.queries),
+            waiting: AtomicUsize::new(0),
+            most_waiting: config.limits.queries_waiting,
+            wait: Duration::from_millis(config.limits.queries_wait_ms),
+        }
+    }
+
+    /// Bytes held by the cache, roughly.
+    pub fn bytes(&self) -> u64 {
+        self.cache.weighted_size()
+    }
+
+    /// Waits for a place among the running queries.
+    async fn enter(&self) -> Result<tokio::sync::SemaphorePermit<'_>, zonglan_catalog::Error> {
+        let busy = || zonglan_catalog::Error::new(ErrorClass::Busy, "query.busy", "查询过多，请稍后再试 (too many queries)").with_hint("稍候几秒重试");
+        if let Ok(permit) = self.gate.try_acquire() {
+            return Ok(permit);
+        }
+        if self.waiting.fetch_add(1, Relaxed) >= self.most_waiting {
+            self.waiting.fetch_sub(1, Relaxed);
+            return Err(busy());
+        }
+        let _left = Leave(&self.waiting);
+        match tokio::time::timeout(self.wait, self.gate.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(busy()),
+        }
+    }
+}
+
+/// Counts a waiting query out, also when its request is dropped.
+struct Leave<'a>(&'a AtomicUsize);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+fn weight(table: &Table) -> usize {
+    let cell = |value: &Value| size_of::<Value>() + if let Value::Text(text) = value { text.len() } else { 0 };
+    table.rows.iter().map(|row| 24 + row.iter().map(cell).sum::<usize>()).sum::<usize>() + 512
+}
+
+impl App {
+    /// The moment that relative ranges of a dataset count from: its latest event, or now.
+    pub fn data_time(&self, dataset: &str) -> i64 {
+        let now = self.clock.now();
+        QueryEngine::state(&self.columns, dataset).watermark.map_or(now, |watermark| watermark.min(now))
+    }
+
+    /// Checks a query and binds it to what the asker may see.
+    pub fn bind(&self, principal: &Principal, query: &Query) -> Result<BoundQuery> {
+        let catalogue = self.catalogue();
+        let principal = self.current(principal);
+        Ok(bind(&catalogue, catalogue.policy(), &principal, query, self.data_time(&query.dataset))?)
+    }
+
+    pub fn bind_search(&self, principal: &Principal, request: &SearchRequest) -> Result<BoundSearch> {
+        let catalogue = self.catalogue();
+        let principal = self.current(principal);
+        Ok(bind_search(&catalogue, catalogue.policy(), &principal, request, self.clock.now())?)
+    }
+
+    /// The principal without grants that have ended: binding looks at the data time, which may
+    /// lie before their end.
+    fn current(&self, principal: &Principal) -> Principal {
+        let now = self.clock.now();
+        let mut principal = principal.clone();
+        principal.grants.retain(|grant| grant.expires > now);
+        principal
+    }
+
+    /// The data versions that a query reads.
+    pub fn versions(&self, bound: &BoundQuery) -> BTreeMap<String, u64> {
+        let names = bound.parts().iter().map(|part| part.dataset.name.clone());
+        names.map(|name| (name.clone(), QueryEngine::state(&self.columns, &name).version)).collect()
+    }
+
+    /// Answers a bound query with labels in one language. Equal queries at the same time are
+    /// computed once; a query that nobody waits for any more is cancelled.
+    pub async fn answer(&self, bound: &BoundQuery, english: bool) -> Result<Answer> {
+        let start = Instant::now();
+        let mut key = bound.cache_key(&self.versions(bound));
+        key[0] ^= u8::from(english);
+        let mut hit = true;
+        let compute = async {
+            hit = false;
+            let _permit = self.answers.enter().await?;
+            let cancel = Cancel::default();
+            let _guard = cancel.on_drop();
+            let mut table = self.columns.query(bound, &cancel).await?;
+            table.label(&self.catalogue(), &bound.dataset().name, english);
+            Ok(Arc::new(table))
+        };
+        let table = self.answers.cache.try_get_with(key, compute).await.map_err(|error: Arc<zonglan_catalog::Error>| shared(&error))?;
+        let counter = if hit { &self.metrics.answers_hit } else { &self.metrics.answers_miss };
+        counter.fetch_add(1, Relaxed);
+        Ok(Answer { table, hit, took: start.elapsed() })
+    }
+
+    /// Binds and answers.
+    pub async fn ask(&self, principal: &Principal, query: &Query, english: bool) -> Result<Answer> {
+        let bound = self.bind(principal, query)?;
+        self.answer(&bound, english).await
+    }
+
+    /// Answers without the cache, for exports and other long reads.
+    pub async fn answer_uncached(&self, bound: &BoundQuery, english: bool) -> Result<Table> {
+        let _permit = self.answers.enter().await?;
+        let cancel = Cancel::default();
+        let _guard = cancel.on_drop();
+        let mut table = self.columns.query(bound, &cancel).await?;
+        table.label(&self.catalogue(), &bound.dataset().name, english);
+        Ok(table)
+    }
+
+    pub async fn search(&self, bound: &BoundSearch) -> Result<SearchPage> {
+        let _permit = self.answers.enter().await?;
+        let cancel = Cancel::default();
+        let _guard = cancel.on_drop();
+        Ok(self.index.search(bound, &cancel).await?)
+    }
+}
+
+/// The error of a computation that several requests waited for.
+fn shared(error: &zonglan_catalog::Error) -> Error {
+    let mut copy = zonglan_catalog::Error::new(error.class, error.code, error.message.clone());
+    copy.hint.clone_from(&error.hint);
+    copy.fields.clone_from(&error.fields);
+    Error(Box::new(copy))
+}

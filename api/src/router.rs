@@ -1,0 +1,101 @@
+//! Every route of the program: its table of contents.
+
+use crate::app::App;
+use crate::middleware;
+use crate::routes::{assets, boards, cases, datasets, events, exports, geo, health, imports, jobs, openapi, pages, query, records, search, session, tokens, users};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use std::sync::LazyLock;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The whole service.
+pub fn router(app: &App) -> Router {
+    let (streams, _) = streams().split_for_parts();
+    let (uploads, _) = uploads(app.config.server.import_mb).split_for_parts();
+    let (answers, _) = answers().split_for_parts();
+    let timed = answers.merge(html()).layer(from_fn_with_state(app.clone(), middleware::limit_time));
+    middleware::apply(timed.merge(streams).merge(uploads).fallback(pages::missing), app)
+}
+
+/// Answers that are over soon: they have a time limit.
+fn answers() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(session::create, session::get, session::change_password, session::delete))
+        .routes(routes!(tokens::create))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::patch))
+        .routes(routes!(query::run))
+        .routes(routes!(query::drills))
+        .routes(routes!(query::explain))
+        .routes(routes!(search::run))
+        .routes(routes!(cases::get))
+        .routes(routes!(datasets::list))
+        .routes(routes!(datasets::get))
+        .routes(routes!(boards::list))
+        .routes(routes!(boards::image))
+        .routes(routes!(records::list, records::create))
+        .routes(routes!(records::get, records::patch))
+        .routes(routes!(records::act))
+        .routes(routes!(records::history))
+        .routes(routes!(records::children))
+        .routes(routes!(imports::quarantine))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get, jobs::cancel))
+        .routes(routes!(geo::transform))
+        .routes(routes!(geo::regions))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(openapi::get))
+}
+
+/// Answers that come bit by bit, as long as somebody reads them.
+fn streams() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(query::batch))
+        .routes(routes!(boards::data))
+        .routes(routes!(events::watch))
+        .routes(routes!(exports::create))
+}
+
+/// Files to import: large, and as slow as the line they come over.
+fn uploads(megabytes: u64) -> OpenApiRouter<App> {
+    let bytes = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
+    OpenApiRouter::default().routes(routes!(imports::create)).layer(DefaultBodyLimit::max(bytes))
+}
+
+fn html() -> Router<App> {
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/login", get(pages::login))
+        .route("/boards/{name}", get(pages::board))
+        .route("/boards/{name}/layout.css", get(pages::board_style))
+        .route("/explore", get(pages::explore))
+        .route("/cases", get(pages::cases))
+        .route("/cases/{id}", get(pages::case))
+        .route("/import", get(pages::import))
+        .route("/records/{dataset}", get(pages::records))
+        .route("/records/{dataset}/new", get(pages::record_new))
+        .route("/records/{dataset}/{id}", get(pages::record))
+        .route("/records/{dataset}/{id}/edit", get(pages::record_edit))
+        .route("/datasets", get(pages::datasets))
+        .route("/datasets/{name}", get(pages::dataset))
+        .route("/api", get(pages::api_docs))
+        .route("/api/docs", get(pages::api_docs))
+        .route("/assets/{*name}", get(assets::get))
+}
+
+/// The OpenAPI document of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    answers().merge(streams()).merge(uploads(0)).into_openapi()
+}
+
+/// The document as it is served.
+pub fn openapi_json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| openapi().to_pretty_json().unwrap_or_default());
+    &JSON
+}

@@ -1,0 +1,199 @@
+//! `/api/v1/exports`: the answer to a query as a file, as long as the role permits.
+
+use super::schemas;
+use crate::app::App;
+use crate::error::{Error, Problem, Result, request_id};
+use crate::extract::{Auth, Language, ValidatedJson};
+use crate::store::AuditEvent;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use std::io::{Seek, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::io::ReaderStream;
+use utoipa::ToSchema;
+use zonglan_catalog::query::MAX_LIMIT;
+use zonglan_catalog::{Principal, Query, Table};
+use zonglan_dashboards::documents::{CsvWriter, Provenance, TableWriter, XlsxWriter};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    Csv,
+    Xlsx,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportIn {
+    #[schema(value_type = schemas::Query)]
+    pub query: Query,
+    pub format: ExportFormat,
+}
+
+/// An export on its way: pages of rows up to the limit of the role.
+struct Export {
+    app: App,
+    principal: Principal,
+    query: Query,
+    english: bool,
+    /// Rows still permitted.
+    left: usize,
+    done: bool,
+}
+
+impl Export {
+    /// The next rows, with labels. `None`: there are no more, or the role permits no more.
+    async fn page(&mut self) -> Result<Option<Table>> {
+        if self.done || self.left == 0 {
+            return Ok(None);
+        }
+        let rows = !self.query.rows.is_empty();
+        self.query.limit = Some(self.left.min(MAX_LIMIT));
+        // Bound page by page: rights that end meanwhile end the export.
+        let bound = self.app.bind(&self.principal, &self.query)?;
+        let table = self.app.answer_uncached(&bound, self.english).await?;
+        super::query::note_personal_read(&self.app, &self.principal, &bound, table.rows.len());
+        self.left -= table.rows.len().min(self.left);
+        self.query.cursor.clone_from(&table.meta.cursor);
+        self.done = !rows || table.meta.cursor.is_none() || table.rows.is_empty();
+        Ok(Some(table))
+    }
+}
+
+/// Export the answer to a query; the number of rows is limited by the role, and the export is audited
+#[utoipa::path(post, path = "/api/v1/exports", tag = "exports", operation_id = "create_export", request_body = ExportIn,
+    responses((status = 200, body = Vec<u8>, content_type = "text/csv"), (status = 400, body = Problem), (status = 403, body = Problem)))]
+pub async fn create(State(app): State<App>, auth: Auth, language: Language, ValidatedJson(body): ValidatedJson<ExportIn>) -> Result<Response> {
+    let catalogue = app.catalogue();
+    let most = catalogue.policy().export_rows(&auth.principal);
+    if most == 0 {
+        return Err(Error::forbidden("policy.export", "您的角色不能导出 (exports are not permitted)").hint("请向管理员申请导出权限"));
+    }
+    let wanted = body.query.limit.unwrap_or(most).min(most);
+    let mut query = body.query;
+    query.limit = Some(wanted.min(MAX_LIMIT));
+    query.cursor = None;
+    let bound = app.bind(&auth.principal, &query)?;
+    let dataset = bound.dataset().clone();
+    let provenance = Provenance {
+        title: language.0.pick(&dataset.label).to_string(),
+        user: format!("{} ({})", auth.principal.name, auth.principal.user),
+        at: app.clock.now(),
+        filter: conditions(&query),
+        demo: app.demo,
+    };
+    let event = AuditEvent::new(&auth.principal.user, "export")
+        .dataset(&dataset.name)
+        .purpose(auth.principal.purpose.clone())
+        .detail(serde_json::json!({"query": query, "format": format!("{:?}", body.format).to_lowercase(), "limit": wanted, "request": request_id()}));
+    // No file leaves before the audit holds it.
+    app.store.log.audit(event).await?;
+    let mut export = Export { app: app.clone(), principal: auth.principal, query, english: language.english(), left: wanted, done: false };
+    // The first page is fetched before the answer starts, so that refusals have their status.
+    let first = export.page().await?.unwrap_or_default();
+    let stamp = zonglan_catalog::time::to_local(app.clock.now()).format("%Y%m%d-%H%M%S");
+    let (kind, extension, body) = match body.format {
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "csv", csv(export, first, provenance)),
+        ExportFormat::Xlsx => ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx", xlsx(export, first, provenance).await?),
+    };
+    let name = format!("attachment; filename=\"{}-{stamp}.{extension}\"", dataset.name);
+    let name = HeaderValue::from_str(&name).map_err(Error::internal)?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, name)], body).into_response())
+}
+
+/// The query's conditions as JSON, for the foot of the document.
+fn conditions(query: &Query) -> String {
+    let mut parts = Vec::new();
+    if !query.filter.is_true() {
+        parts.push(query.filter.to_json().to_string());
+    }
+    if !query.range.is_unbounded() {
+        parts.push(serde_json::to_string(&query.range).unwrap_or_default());
+    }
+    parts.join(" ")
+}
+
+/// What the writer has written since it was last emptied.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn take(&self) -> Bytes {
+        Bytes::from(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Streams page after page; the reader's pace holds back the queries.
+fn csv(mut export: Export, first: Table, provenance: Provenance) -> Body {
+    let (sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(2);
+    tokio::spawn(async move {
+        let buffer = Buffer::default();
+        let mut writer = CsvWriter::new(buffer.clone(), provenance, true);
+        let mut page = Some(first);
+        let mut begun = false;
+        let outcome = async {
+            while let Some(table) = page.take() {
+                if !begun {
+                    writer.begin(&table.columns)?;
+                    begun = true;
+                }
+                for row in &table.rows {
+                    writer.row(row)?;
+                }
+                if sender.send(Ok(buffer.take())).await.is_err() {
+                    return Ok(());
+                }
+                page = export.page().await?;
+            }
+            writer.finish()?;
+            Ok::<_, Error>(())
+        };
+        let last = match outcome.await {
+            Ok(()) => Ok(buffer.take()),
+            // The status is sent already; a cut body is how the client learns of it.
+            Err(error) => Err(std::io::Error::other(error.problem().detail)),
+        };
+        let _ = sender.send(last).await;
+    });
+    Body::from_stream(ReceiverStream::new(receiver))
+}
+
+/// A workbook is whole before its first byte is known: it is written to a spool file first.
+async fn xlsx(mut export: Export, first: Table, provenance: Provenance) -> Result<Body> {
+    let spool = export.app.folder("spool").map_err(Error::internal)?;
+    let file = tempfile::tempfile_in(&spool).map_err(Error::internal)?;
+    let mut writer = XlsxWriter::new(file, provenance);
+    writer.begin(&first.columns)?;
+    let mut page = Some(first);
+    while let Some(table) = page.take() {
+        for row in &table.rows {
+            writer.row(row)?;
+        }
+        page = export.page().await?;
+    }
+    let file = tokio::task::spawn_blocking(move || {
+        writer.finish()?;
+        let mut file = writer.into_inner().ok_or_else(|| Error::internal("the workbook was not written"))?;
+        file.rewind().map_err(Error::internal)?;
+        Ok::<_, Error>(file)
+    })
+    .await
+    .map_err(Error::internal)??;
+    Ok(Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file))))
+}

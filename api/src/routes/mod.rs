@@ -1,0 +1,26 @@
+//! Handlers, one file a noun. The paths stand in [`crate::router`].
+
+pub mod assets;
+pub mod boards;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod cases;
+pub mod datasets;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod events;
+pub mod exports;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod geo;
+pub mod health;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod imports;
+pub mod jobs;
+pub mod openapi;
+pub mod pages;
+pub mod query;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod records;
+pub mod schemas;
+pub mod search;
+pub mod session;
+pub mod tokens;
+pub mod users;
