@@ -1,0 +1,8 @@
+//! The store and the engine from outside: golden answers, random queries against a naive
+//! reading of every row, random writes against a map, and crashes.
+
+mod golden;
+mod oracle;
+mod random;
+mod world;
+mod writes;
