@@ -76,7 +76,8 @@ fn main() {
     let threads = numbers.next();
     let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
     let list = |name: &str, codes: &[&str]| {
-        let items: String = codes.iter().map(|c| format!("{{ code = \"{c}\", zh = \"{c}\", en = \"{c}\" }},")).collect();
+        let items: String =
+            codes.iter().map(|c| format!("{{ code = \"{c}\", zh = \"{c}\", en = \"{c}\" }},")).collect();
         file(
             &format!("b/codes/{name}.toml"),
             &format!("name = \"{name}\"\nlabel = {{ zh = \"x\", en = \"x\" }}\nbasis = \"bench\"\nitem = [{items}]"),

@@ -162,17 +162,13 @@ fn a_preview_names_columns_and_faults() {
     let dataset = bench.catalogue.dataset("event").expect("dataset");
     let text = format!("{CSV}4,bad,盗窃,1,1,是,,,310101,\n");
     let gb = GB18030.encode(&text).0.into_owned();
-    let look =
-        preview(Input::Bytes(&gb), "x.csv", None, Some((dataset, &bench.catalogue)), 2).expect("preview");
+    let look = preview(Input::Bytes(&gb), "x.csv", None, Some((dataset, &bench.catalogue)), 2).expect("preview");
     assert_eq!((look.format, look.encoding, look.delimiter), (Format::Csv, Some("gb18030"), Some(',')));
     assert_eq!((look.rows.len(), look.checked, look.failed), (2, 4, 1));
     assert_eq!(look.errors[0].line, 6);
     assert_eq!(look.errors[0].reason, "时间：不是日期时间");
     let suggested: Vec<_> = look.columns.iter().map(|c| c.suggested_field.as_deref().unwrap_or("-")).collect();
-    assert_eq!(
-        suggested,
-        ["id", "at", "kind", "amount", "count", "open", "location", "location", "district", "note"]
-    );
+    assert_eq!(suggested, ["id", "at", "kind", "amount", "count", "open", "location", "location", "district", "note"]);
     let mapping = Mapping::parse_toml("name='x'\ndataset='event'\n[columns]\nat='报警时间'").expect("mapping");
     let look = preview(Input::Bytes(&gb), "x.csv", Some(&mapping), Some((dataset, &bench.catalogue)), 2).expect("p");
     assert!(look.problem.expect("problem").contains("没有列「报警时间」"));

@@ -103,9 +103,8 @@ fn undecodable_bytes_cost_their_row() {
 fn equal_rows_without_key_are_all_kept_and_reload_changes_nothing() {
     let bench = Bench::new(catalogue(&[EVENT]));
     // Two without id are equal; one id appears twice, the later content stands.
-    let text = format!(
-        "{HEAD},2025-01-01,,,,,,,,x\n,2025-01-01,,,,,,,,x\n7,2025-01-01,,,,,,,,old\n7,2025-01-01,,,,,,,,new\n"
-    );
+    let text =
+        format!("{HEAD},2025-01-01,,,,,,,,x\n,2025-01-01,,,,,,,,x\n7,2025-01-01,,,,,,,,old\n7,2025-01-01,,,,,,,,new\n");
     let path = bench.file("a.csv", text.as_bytes());
     let report = bench.load(&path, "event", None).expect("loads");
     assert_eq!((report.read, report.loaded, report.duplicates), (4, 3, 1));

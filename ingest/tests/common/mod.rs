@@ -106,7 +106,11 @@ impl SinkTxn for Txn {
             match values {
                 Some(values) if before == Some(&values) => done.unchanged += 1,
                 Some(values) => {
-                    if before.is_some() { done.updated += 1 } else { done.inserted += 1 }
+                    if before.is_some() {
+                        done.updated += 1
+                    } else {
+                        done.inserted += 1
+                    }
                     rows.insert(key, values);
                 }
                 None => done.deleted += u64::from(rows.remove(&key).is_some()),
