@@ -46,7 +46,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { writer_memory: 200 << 20, writer_threads: 2, writers: 4, idle: Duration::from_secs(15) }
+        Self { writer_memory: 128 << 20, writer_threads: 2, writers: 4, idle: Duration::from_secs(15) }
     }
 }
 

@@ -20,9 +20,11 @@ use zonglan_catalog::traits::{Committed, Cursor, RowSink, SinkTxn};
 /// registers) can be open at the same time; only bigger ones hold the writer before their commit.
 const HELD_BYTES: usize = 4 << 20;
 
-/// Keys of one transaction that are remembered to count exactly. Beyond, every row is written
-/// and counted as inserted.
-const REMEMBERED_KEYS: usize = 2_000_000;
+/// Keys of one transaction that are remembered as they are; of more only a filter is kept.
+const REMEMBERED_KEYS: usize = 1_000_000;
+
+/// Bits of the filter (32 MiB): of 20 million keys one in two hundred is taken for a known one.
+const FILTER_BITS: u64 = 1 << 28;
 
 impl RowSink for Indexes {
     fn name(&self) -> &'static str {
@@ -51,7 +53,7 @@ impl RowSink for Indexes {
             held: Vec::new(),
             held_bytes: 0,
             open: None,
-            touched: HashSet::new(),
+            touched: Touched::default(),
             done: Committed::default(),
             first: None,
             last: None,
@@ -89,7 +91,7 @@ struct Txn {
     held_bytes: usize,
     /// The writer, and what was there before this transaction.
     open: Option<(IndexWriter, Before)>,
-    touched: HashSet<RowKey>,
+    touched: Touched,
     done: Committed,
     first: Option<i64>,
     last: Option<i64>,
@@ -168,13 +170,10 @@ impl Txn {
                 Write::Upsert(row) => row.key,
                 Write::Delete(key) => *key,
             };
+            let seen = self.touched.insert(key, REMEMBERED_KEYS);
             // What the last commit holds says nothing about a key that this transaction wrote.
-            let again = self.touched.contains(&key);
-            let overflow = self.touched.len() >= REMEMBERED_KEYS;
-            let known = if again { None } else { before.rev(key).map_err(&fail)? };
-            if !overflow {
-                self.touched.insert(key);
-            }
+            let known = if seen == Seen::No { before.rev(key).map_err(&fail)? } else { None };
+            let there = known.is_some() || seen != Seen::No;
             match write {
                 Write::Upsert(row) => {
                     self.first = self.first.into_iter().chain(row.time).min();
@@ -183,10 +182,10 @@ impl Txn {
                         self.done.unchanged += 1;
                         continue;
                     }
-                    if known.is_some() || again || overflow {
+                    if there {
                         writer.delete_term(slots.key_term(key));
                     }
-                    if known.is_some() || again {
+                    if known.is_some() || seen == Seen::Yes {
                         self.done.updated += 1;
                     } else {
                         self.done.inserted += 1;
@@ -194,7 +193,7 @@ impl Txn {
                     writer.add_document(row.document).map_err(&fail)?;
                 }
                 Write::Delete(_) => {
-                    if known.is_some() || again || overflow {
+                    if there {
                         writer.delete_term(slots.key_term(key));
                         self.done.deleted += 1;
                     }
@@ -218,6 +217,44 @@ impl Drop for Txn {
             };
             self.shelf.return_writer(kept, &self.inner.permits);
         }
+    }
+}
+
+/// Which keys a transaction has written. The writer keeps each deletion in memory until the
+/// commit, so rows are not deleted before they are added unless they may be there.
+#[derive(Default)]
+struct Touched {
+    exact: HashSet<RowKey>,
+    filter: Vec<u64>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    No,
+    Perhaps,
+    Yes,
+}
+
+impl Touched {
+    /// Remembers a key and says whether it was known before.
+    fn insert(&mut self, key: RowKey, exact: usize) -> Seen {
+        if self.exact.contains(&key) {
+            return Seen::Yes;
+        }
+        if self.exact.len() < exact {
+            self.exact.insert(key);
+            return Seen::No;
+        }
+        self.filter.resize((FILTER_BITS / 64) as usize, 0);
+        let mut known = true;
+        // Keys are hashes; each part of one is as good as another hash.
+        for part in 0..4 {
+            let bit = (key.0 >> (32 * part)) as u64 % FILTER_BITS;
+            let word = &mut self.filter[(bit / 64) as usize];
+            known &= *word & (1 << (bit % 64)) != 0;
+            *word |= 1 << (bit % 64);
+        }
+        if known { Seen::Perhaps } else { Seen::No }
     }
 }
 
@@ -265,4 +302,19 @@ pub(crate) fn row_count(shelf: &Shelf, dataset: &str) -> u64 {
 
 fn now() -> i64 {
     chrono::Utc::now().timestamp_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_keys_are_never_forgotten_and_others_rarely_taken_for_them() {
+        let keys: Vec<RowKey> = (0..20_000).map(|i: u32| RowKey::of([i.to_string().as_str()])).collect();
+        let mut touched = Touched::default();
+        let perhaps = keys.iter().filter(|k| touched.insert(**k, 1_000) != Seen::No).count();
+        assert!(perhaps < 20, "{perhaps}");
+        assert!(keys[..1_000].iter().all(|k| touched.insert(*k, 1_000) == Seen::Yes));
+        assert!(keys[1_000..].iter().all(|k| touched.insert(*k, 1_000) == Seen::Perhaps));
+    }
 }

@@ -142,3 +142,52 @@ fn writers_are_closed_and_opened_as_needed() {
     let other = open(dir.path(), &catalogue);
     put(&other, &catalogue, "judgment", &[row("r9", &[("text", text("甲"))])], None);
 }
+
+const CHILD: &str = "ZONGLAN_TEST_CRASH_DIR";
+
+/// Not a test of its own: writes until it is killed, when the one below starts it.
+#[test]
+fn writes_until_killed() {
+    let Ok(dir) = std::env::var(CHILD) else { return };
+    let catalogue = catalogue();
+    let indexes = open(std::path::Path::new(&dir), &catalogue);
+    let dataset = catalogue.dataset("judgment").expect("there").clone();
+    let mut done = indexes.cursor(&dataset, "log").expect("reads").unwrap_or(0);
+    let body = "盗窃电动车".repeat(2_000);
+    loop {
+        let rows: Vec<_> = (0..10).map(|i| row(&format!("r{}", done * 10 + i), &[("text", text(&body))])).collect();
+        put(&indexes, &catalogue, "judgment", &rows, Some(&at("log", done + 1)));
+        done += 1;
+    }
+}
+
+#[test]
+fn a_killed_writer_loses_and_doubles_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let catalogue = catalogue();
+    let dataset = catalogue.dataset("judgment").expect("there").clone();
+    let mut before = 0;
+    for round in 0..6u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "crash::writes_until_killed"])
+            .env(CHILD, dir.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("starts");
+        std::thread::sleep(std::time::Duration::from_millis(200 + 130 * round));
+        child.kill().expect("kills");
+        child.wait().expect("ends");
+        let indexes = open(dir.path(), &catalogue);
+        let done = indexes.cursor(&dataset, "log").expect("reads").unwrap_or(0);
+        assert!(done >= before, "the cursor goes forward");
+        assert_eq!(indexes.state("judgment").rows, done * 10);
+        before = done;
+        // What was found before is found again, and writing goes on.
+        put(&indexes, &catalogue, "judgment", &[row("r0", &[("text", text("盗窃"))])], None);
+        assert_eq!(indexes.state("judgment").rows, (done * 10).max(1));
+        if done == 0 {
+            indexes.clear(&dataset).expect("clears");
+        }
+    }
+    assert!(before > 0);
+}
