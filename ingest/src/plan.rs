@@ -8,7 +8,7 @@ use crate::source::Header;
 use regex::Regex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use zonglan_catalog::dataset::{FieldType, RegionLevel};
+use zonglan_catalog::dataset::{FieldType, RegionLevel, SearchMode};
 use zonglan_catalog::{Catalogue, Dataset, Field};
 use zonglan_geo::{Crs, RegionSet, Transform};
 
@@ -48,6 +48,8 @@ pub(crate) struct FieldPlan {
     pub column: String,
     pub from: From,
     pub kind: FieldType,
+    /// Blanks around a text mean nothing: it is a key or a value to filter by.
+    pub trim: bool,
     pub scale: u8,
     pub level: Option<RegionLevel>,
     pub required: bool,
@@ -230,6 +232,7 @@ fn field_plan(
         column,
         from,
         kind: field.kind,
+        trim: field.search == SearchMode::Keyword || dataset.key.contains(&field.name),
         scale: field.scale,
         level: field.level,
         required: field.required,

@@ -362,7 +362,7 @@ fn typed<'r>(plan: &'r Plan, field: &'r FieldPlan, row: &'r Row) -> Result<Slot<
             return Ok(Slot::Null);
         }
     } else if field.kind == FieldType::Text {
-        return Ok(Slot::Text(whole));
+        return Ok(Slot::Text(if field.trim { text } else { whole }));
     }
     Ok(match field.kind {
         FieldType::Text | FieldType::File | FieldType::Ref => Slot::Text(text),

@@ -92,6 +92,7 @@ fn workbooks() {
     let mut book = Workbook::new();
     book.add_worksheet().set_name("说明").expect("name").write(0, 0, "nothing").expect("cell");
     let sheet = book.add_worksheet().set_name("数据").expect("name");
+    sheet.write(0, 0, "二〇二五年事件表").expect("title");
     for (c, name) in
         ["编号", "时间", "类别", "金额", "数量", "未结", "经度", "纬度", "区", "说明"].into_iter().enumerate()
     {

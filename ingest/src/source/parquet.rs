@@ -103,6 +103,6 @@ fn instant(count: i64, unit: TimeUnit, zoned: bool, text: &mut String) {
     };
     if let Some(when) = chrono::DateTime::from_timestamp_millis(ms) {
         let end = if zoned { "Z" } else { "" };
-        _ = write!(text, "{}{end}", when.format("%Y-%m-%dT%H:%M:%S%.f"));
+        _ = write!(text, "{:?}{end}", when.naive_utc());
     }
 }

@@ -53,31 +53,46 @@ pub(crate) fn open(file: File, name: &str, options: &FormatOptions, position: Po
     })
 }
 
-/// The names of the columns and the row that they stand in. Blank cells between names count as
-/// columns, so that a cell's column is its place.
+/// Rows looked at for the names: office tables have titles and remarks above them.
+const HEADER_ROWS: u32 = 20;
+
+/// The names of the columns and the row that they stand in: the one asked for, or the first with
+/// at least two cells. Blank cells between names count as columns, so that a cell's column is its place.
 fn read_header(book: &mut Book, sheet: &str, wanted: Option<usize>) -> Result<(Header, Option<u32>), XlsxError> {
     let mut cells = book.worksheet_cells_reader(sheet)?;
     let width = cells.dimensions().end.1 as usize + 1;
-    let mut names: Vec<String> = Vec::new();
-    let mut row = None;
     if wanted == Some(0) {
         return Ok((Header::from_names((1..=width).map(|i| i.to_string())), None));
     }
+    let mut first: Option<(u32, Vec<String>)> = None;
+    let mut names: Vec<String> = Vec::new();
+    let mut current = None;
     while let Some(cell) = cells.next_cell()? {
-        let (r, c) = cell.get_position();
-        if wanted.is_some_and(|w| (r as usize) + 1 < w) || *cell.get_value() == DataRef::Empty {
+        let (row, column) = cell.get_position();
+        if *cell.get_value() == DataRef::Empty || wanted.is_some_and(|w| (row as usize) + 1 < w) {
             continue;
         }
-        if wanted.is_some_and(|w| r as usize + 1 > w) || row.is_some_and(|row| row != r) {
-            break;
+        if current.is_some_and(|c| c != row) {
+            let done = std::mem::take(&mut names);
+            let several = done.iter().filter(|n| !n.is_empty()).count() > 1;
+            let found = (current.unwrap_or_default(), done);
+            if several || wanted.is_some() {
+                return Ok((Header::from_names(found.1), Some(found.0)));
+            }
+            first.get_or_insert(found);
+            if row > HEADER_ROWS {
+                break;
+            }
         }
-        row = Some(r);
-        names.resize(c as usize, String::new());
+        current = Some(row);
+        names.resize(column as usize, String::new());
         let mut text = String::new();
         write_cell(cell.get_value(), &mut text);
         names.push(text);
     }
-    Ok((Header::from_names(names), row))
+    let last = current.filter(|_| names.iter().filter(|n| !n.is_empty()).count() > 1).map(|row| (row, names.clone()));
+    let (row, names) = last.or(first).unwrap_or((current.unwrap_or_default(), names));
+    Ok((Header::from_names(names), Some(row)))
 }
 
 pub(crate) fn run(mut reader: SheetReader, columns: usize, emit: &mut Emit) -> Result<(), Stop> {

@@ -51,7 +51,7 @@ impl TextReader {
                     break found;
                 }
                 let before = ahead.len();
-                if before < SAMPLE || before >= MAX_ASCII_SAMPLE {
+                if !(SAMPLE..MAX_ASCII_SAMPLE).contains(&before) {
                     break UTF_8;
                 }
                 ahead.resize(before * 2, 0);
