@@ -1,5 +1,5 @@
 //! The home board's queries over a million incidents made in this process, and the sink's speed.
-//! `cargo bench -p zonglan-olap`; ZONGLAN_BENCH_ROWS changes the number of rows.
+//! `cargo bench -p zonglan-olap --profile dev`; ZONGLAN_BENCH_ROWS changes the number of rows.
 
 use std::sync::{Arc, OnceLock};
 use zonglan_catalog::batch::{Batch, ColumnData, RowKey, TextColumn};
@@ -37,7 +37,8 @@ measure = [
   { name = "closed_rate", label = { zh = "办结率", en = "Rate" }, agg = "ratio", numerator = "closed", denominator = "count", factor = 100 },
 ]
 "#;
-const ROLE: &str = "name = \"a\"\nlabel = { zh = \"a\", en = \"a\" }\nread = [\"*\"]\nrows = true\n";
+const ROLE: &str =
+    "name = \"a\"\nlabel = { zh = \"a\", en = \"a\" }\nread = [\"*\"]\nrows = true\nclear = [\"internal\"]\n";
 const YEARS: i64 = 3 * 365 * 86_400;
 const START: i64 = 1_640_966_400;
 
@@ -46,8 +47,14 @@ fn rows() -> u64 {
 }
 
 fn catalogue() -> Arc<Catalogue> {
-    let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.replace("agg =", "definition = \"d\", agg =") };
-    Arc::new(Catalogue::parse(&[file("t/datasets/incident.toml", INCIDENT), file("t/policy/a.toml", ROLE)]).unwrap_or_else(|e| panic!("{e}")))
+    let file = |path: &str, text: &str| SourceFile {
+        path: path.into(),
+        text: text.replace("agg =", "definition = \"d\", agg ="),
+    };
+    Arc::new(
+        Catalogue::parse(&[file("t/datasets/incident.toml", INCIDENT), file("t/policy/a.toml", ROLE)])
+            .unwrap_or_else(|e| panic!("{e}")),
+    )
 }
 
 fn dataset() -> Arc<Dataset> {
@@ -82,7 +89,13 @@ fn batches(total: u64) -> Vec<Batch> {
                     text(&|h| if (h >> 30) % 10 < 7 { "closed".into() } else { "open".into() }),
                     ColumnData::Int(number(&|h| ((h >> 13) % 300) as i64)),
                     text(&|h| format!("{:032x}", mix(h % 400_000))),
-                    ColumnData::Point(ids.clone().map(|id| Some((121.0 + (mix(id) % 10_000) as f64 / 1e4, 31.0 + (mix(id) >> 32) as f64 / 1e10))).collect()),
+                    ColumnData::Point(
+                        ids.clone()
+                            .map(|id| {
+                                Some((121.0 + (mix(id) % 10_000) as f64 / 1e4, 31.0 + (mix(id) >> 32) as f64 / 1e10))
+                            })
+                            .collect(),
+                    ),
                 ],
             }
         })
@@ -103,13 +116,22 @@ fn store() -> &'static (tempfile::TempDir, Store, Arc<Catalogue>) {
 }
 
 const QUERIES: [(&str, &str); 9] = [
-    ("district_yoy", r#"{"dataset":"incident","measures":["count"],"by":["district"],"range":{"this":"year"},"compare":"yoy"}"#),
+    (
+        "district_yoy",
+        r#"{"dataset":"incident","measures":["count"],"by":["district"],"range":{"this":"year"},"compare":"yoy"}"#,
+    ),
     ("daily_30d", r#"{"dataset":"incident","measures":["count"],"by":[{"time":"day"}],"range":{"last":"30d"}}"#),
     ("category", r#"{"dataset":"incident","measures":["count","minutes_avg"],"by":["category"],"order":["-count"]}"#),
     ("hour_weekday", r#"{"dataset":"incident","measures":["count"],"by":[{"time":"hour_of_day"},{"time":"weekday"}]}"#),
-    ("newest_20", r#"{"dataset":"incident","rows":["id","at","district","street","category","minutes","place"],"where":{"category":{"in":["c1","c2"]}},"limit":20}"#),
+    (
+        "newest_20",
+        r#"{"dataset":"incident","rows":["id","at","district","street","category","minutes","place"],"where":{"category":{"in":["c1","c2"]}},"limit":20}"#,
+    ),
     ("daily_all", r#"{"dataset":"incident","measures":["count"],"by":[{"time":"day"}]}"#),
-    ("month_category", r#"{"dataset":"incident","measures":["count"],"by":[{"time":"month"},"category"],"where":{"district":{"eq":"310104"}}}"#),
+    (
+        "month_category",
+        r#"{"dataset":"incident","measures":["count"],"by":[{"time":"month"},"category"],"where":{"district":{"eq":"310104"}}}"#,
+    ),
     ("closed_rate", r#"{"dataset":"incident","measures":["closed_rate"],"by":["district"]}"#),
     ("persons_street", r#"{"dataset":"incident","measures":["persons"],"by":["street"]}"#),
 ];
@@ -118,9 +140,18 @@ const QUERIES: [(&str, &str); 9] = [
 fn warm(bencher: divan::Bencher, name: &str) {
     let (_, store, catalogue) = store();
     let text = QUERIES.iter().find(|q| q.0 == name).expect("query").1;
-    let principal = Principal { user: "a".into(), name: "a".into(), roles: vec!["a".into()], regions: vec!["310000".into()], purpose: None, grants: Vec::new(), grants_version: 0 };
+    let principal = Principal {
+        user: "a".into(),
+        name: "a".into(),
+        roles: vec!["a".into()],
+        regions: vec!["310000".into()],
+        purpose: None,
+        grants: Vec::new(),
+        grants_version: 0,
+    };
     let now = store.state("incident").watermark.expect("rows");
-    let query = bind(catalogue, catalogue.policy(), &principal, &serde_json::from_str(text).expect("query"), now).expect("binds");
+    let query = bind(catalogue, catalogue.policy(), &principal, &serde_json::from_str(text).expect("query"), now)
+        .expect("binds");
     store.query_blocking(&query, &Cancel::default()).expect("answers");
     bencher.bench_local(|| store.query_blocking(&query, &Cancel::default()).expect("answers"));
 }
@@ -128,24 +159,37 @@ fn warm(bencher: divan::Bencher, name: &str) {
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn sink(bencher: divan::Bencher) {
     let batches = batches(rows());
-    bencher.counter(divan::counter::ItemsCount::new(rows())).with_inputs(|| tempfile::tempdir().expect("folder")).bench_local_values(|folder| {
-        let store = Store::open(folder.path(), Options::default(), catalogue()).expect("opens");
-        let mut txn = store.begin(&dataset()).expect("begins");
-        batches.iter().for_each(|b| txn.upsert(b).expect("takes"));
-        txn.commit(None).expect("commits");
-    });
+    bencher
+        .counter(divan::counter::ItemsCount::new(rows()))
+        .with_inputs(|| tempfile::tempdir().expect("folder"))
+        .bench_local_values(|folder| {
+            let store = Store::open(folder.path(), Options::default(), catalogue()).expect("opens");
+            let mut txn = store.begin(&dataset()).expect("begins");
+            batches.iter().for_each(|b| txn.upsert(b).expect("takes"));
+            txn.commit(None).expect("commits");
+        });
 }
 
 /// Queries of the warm list with nothing in memory but the page cache.
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn cold_board(bencher: divan::Bencher) {
     let (folder, _, catalogue) = store();
-    let principal = Principal { user: "a".into(), name: "a".into(), roles: vec!["a".into()], regions: vec!["310000".into()], purpose: None, grants: Vec::new(), grants_version: 0 };
+    let principal = Principal {
+        user: "a".into(),
+        name: "a".into(),
+        roles: vec!["a".into()],
+        regions: vec!["310000".into()],
+        purpose: None,
+        grants: Vec::new(),
+        grants_version: 0,
+    };
     bencher.bench_local(|| {
         let store = Store::read_only(folder.path(), Options::default(), catalogue.clone()).expect("opens");
         let now = store.state("incident").watermark.expect("rows");
         for (_, text) in &QUERIES[..5] {
-            let query = bind(catalogue, catalogue.policy(), &principal, &serde_json::from_str(text).expect("query"), now).expect("binds");
+            let query =
+                bind(catalogue, catalogue.policy(), &principal, &serde_json::from_str(text).expect("query"), now)
+                    .expect("binds");
             store.query_blocking(&query, &Cancel::default()).expect("answers");
         }
     });

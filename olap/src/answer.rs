@@ -41,25 +41,35 @@ pub struct Cells {
     pub numbers: Vec<Option<Number>>,
 }
 
-pub fn compute(inner: &Inner, plan: &Plan, snapshots: &[Arc<Snapshot>], window: &Window, cancel: &Stop) -> Result<Answer> {
+pub fn compute(
+    inner: &Inner,
+    plan: &Plan,
+    snapshots: &[Arc<Snapshot>],
+    window: &Window,
+    cancel: &Stop,
+) -> Result<Answer> {
     let mut answer = Answer { rows: HashMap::new(), scanned: 0, segments: (0, 0) };
     for (index, (part, snapshot)) in plan.parts.iter().zip(snapshots).enumerate() {
         let mut put = |key: Key, count: u64, numbers: Vec<(usize, Option<Number>)>| {
             let cells = answer.rows.entry(key).or_insert_with(|| vec![None; plan.parts.len()]);
-            let cell = cells[index].get_or_insert_with(|| Cells { count: 0, numbers: part.leaves.iter().map(|l| empty(l.agg)).collect() });
+            let cell = cells[index]
+                .get_or_insert_with(|| Cells { count: 0, numbers: part.leaves.iter().map(|l| empty(l.agg)).collect() });
             cell.count += count;
             numbers.into_iter().for_each(|(leaf, number)| cell.numbers[leaf] = number);
         };
         let mut scanned = (0, (0, 0));
         for stock in [false, true] {
-            let chosen: Vec<usize> = (0..part.leaves.len()).filter(|l| (part.leaves[*l].agg == Aggregate::Stock) == stock).collect();
+            let chosen: Vec<usize> =
+                (0..part.leaves.len()).filter(|l| (part.leaves[*l].agg == Aggregate::Stock) == stock).collect();
             if chosen.is_empty() {
                 continue;
             }
             let axis = if stock { part.stock_axis()? } else { None };
             let periods = axis.map(|(_, grain)| stock_periods(window.outer, grain, snapshot)).transpose()?;
             let ends: Vec<i64> = match (&periods, axis) {
-                (Some(starts), Some((_, grain))) => starts.iter().map(|s| dims::period_end(*s, grain).min(window.outer.to)).collect(),
+                (Some(starts), Some((_, grain))) => {
+                    starts.iter().map(|s| dims::period_end(*s, grain).min(window.outer.to)).collect()
+                }
                 _ => vec![window.outer.to],
             };
             let mut dims = part.dims.clone();
@@ -81,15 +91,23 @@ pub fn compute(inner: &Inner, plan: &Plan, snapshots: &[Arc<Snapshot>], window: 
             let mut groups = job.run()?;
             scanned.0 += groups.scanned;
             scanned.1 = (scanned.1.0 + groups.segments.0, scanned.1.1 + groups.segments.1);
-            let numbers: Vec<Vec<Vec<Option<Number>>>> = (0..chosen.len()).map(|at| finish(&mut groups, at, part, chosen[at])).collect();
+            let numbers: Vec<Vec<Vec<Option<Number>>>> =
+                (0..chosen.len()).map(|at| finish(&mut groups, at, part, chosen[at])).collect();
             for group in 0..groups.keys.len() {
-                let key: Key = (0..job.dims.len()).map(|at| groups.domains[at].values[groups.keys[group][at] as usize].clone()).collect();
+                let key: Key = (0..job.dims.len())
+                    .map(|at| groups.domains[at].values[groups.keys[group][at] as usize].clone())
+                    .collect();
                 if !stock {
-                    put(key, groups.rows[group], chosen.iter().zip(&numbers).map(|(leaf, n)| (*leaf, n[group][0])).collect());
+                    put(
+                        key,
+                        groups.rows[group],
+                        chosen.iter().zip(&numbers).map(|(leaf, n)| (*leaf, n[group][0])).collect(),
+                    );
                     continue;
                 }
                 for period in 0..job.ends.len() {
-                    let cells: Vec<_> = chosen.iter().zip(&numbers).map(|(leaf, n)| (*leaf, n[group][period])).collect();
+                    let cells: Vec<_> =
+                        chosen.iter().zip(&numbers).map(|(leaf, n)| (*leaf, n[group][period])).collect();
                     if cells.iter().all(|(_, n)| n.is_none_or(|n| n.units == 0)) {
                         continue;
                     }
@@ -111,7 +129,8 @@ pub fn compute(inner: &Inner, plan: &Plan, snapshots: &[Arc<Snapshot>], window: 
 fn stock_periods(span: Span, grain: zonglan_catalog::Grain, snapshot: &Snapshot) -> Result<Vec<i64>> {
     let from = if span.from == i64::MIN { snapshot.state.first_event.unwrap_or(0) } else { span.from };
     let to = if span.to == i64::MAX { snapshot.state.watermark.map_or(from, |w| w + 1) } else { span.to };
-    dims::periods(Span { from, to }, grain, MAX_PERIODS).ok_or_else(|| OlapError::TooLarge(format!("时间范围超过 {MAX_PERIODS} 个周期")))
+    dims::periods(Span { from, to }, grain, MAX_PERIODS)
+        .ok_or_else(|| OlapError::TooLarge(format!("时间范围超过 {MAX_PERIODS} 个周期")))
 }
 
 /// What a measure is where there are no rows.
@@ -141,7 +160,8 @@ fn finish(groups: &mut Groups, at: usize, part: &PartPlan, leaf: usize) -> Vec<V
                     (_, Aggregate::Sum) => number(*sum, scale),
                     _ => {
                         let top = sum.checked_mul(10i128.pow(digits.into()))?;
-                        div_half_even(top, i128::from(*n) * 10i128.pow(scale.into())).map(|units| Number { units, scale: digits })
+                        div_half_even(top, i128::from(*n) * 10i128.pow(scale.into()))
+                            .map(|units| Number { units, scale: digits })
                     }
                 })
                 .collect())
@@ -229,7 +249,10 @@ impl Plan {
             },
             Expr::Ratio(numerator, denominator, factor, digits) => {
                 let (n, d) = (self.value(numerator, cells)?, self.value(denominator, cells)?);
-                let top = n.units.checked_mul(i128::from(*factor))?.checked_mul(10i128.pow(u32::from(*digits) + u32::from(d.scale)))?;
+                let top = n
+                    .units
+                    .checked_mul(i128::from(*factor))?
+                    .checked_mul(10i128.pow(u32::from(*digits) + u32::from(d.scale)))?;
                 let bottom = d.units.checked_mul(10i128.pow(n.scale.into()))?;
                 div_half_even(top, bottom).map(|units| Number { units, scale: *digits })
             }
@@ -251,12 +274,15 @@ impl Number {
     pub fn percent_of_change(self, before: Number) -> Option<Number> {
         let change = self.minus(before)?;
         let top = change.units.checked_mul(10_000)?.checked_mul(10i128.pow(before.scale.into()))?;
-        div_half_even(top, before.units.abs().checked_mul(10i128.pow(change.scale.into()))?).map(|units| Number { units, scale: 2 })
+        div_half_even(top, before.units.abs().checked_mul(10i128.pow(change.scale.into()))?)
+            .map(|units| Number { units, scale: 2 })
     }
 
     /// As a value of a measure; numbers beyond 64 bits lose digits rather than meaning.
     pub fn to_value(self, kind: Option<FieldType>) -> Value {
-        let Ok(units) = i64::try_from(self.units) else { return Value::Float(self.units as f64 / 10f64.powi(self.scale.into())) };
+        let Ok(units) = i64::try_from(self.units) else {
+            return Value::Float(self.units as f64 / 10f64.powi(self.scale.into()));
+        };
         match kind {
             Some(FieldType::Date) => Value::Date(zonglan_catalog::batch::date_of(units as i32)),
             Some(FieldType::Instant) => Value::Instant(units),
@@ -271,5 +297,10 @@ pub fn extreme_kind(part: &zonglan_catalog::Dataset, measure: &Measure) -> Optio
     if !matches!(measure.agg, Aggregate::Min | Aggregate::Max) {
         return None;
     }
-    measure.field.as_ref().and_then(|name| part.field(name)).map(|f| f.kind).filter(|k| matches!(k, FieldType::Date | FieldType::Instant))
+    measure
+        .field
+        .as_ref()
+        .and_then(|name| part.field(name))
+        .map(|f| f.kind)
+        .filter(|k| matches!(k, FieldType::Date | FieldType::Instant))
 }

@@ -99,9 +99,19 @@ impl Buffer {
         }
         let seeds = &self.seeds;
         let partial: Vec<Vec<u64>> = if to - from < 256 {
-            self.columns.iter_mut().zip(&batch.columns).zip(seeds).map(|((column, data), seed)| append(column, data, *seed, from, to)).collect()
+            self.columns
+                .iter_mut()
+                .zip(&batch.columns)
+                .zip(seeds)
+                .map(|((column, data), seed)| append(column, data, *seed, from, to))
+                .collect()
         } else {
-            self.columns.par_iter_mut().zip(&batch.columns).zip(seeds).map(|((column, data), seed)| append(column, data, *seed, from, to)).collect()
+            self.columns
+                .par_iter_mut()
+                .zip(&batch.columns)
+                .zip(seeds)
+                .map(|((column, data), seed)| append(column, data, *seed, from, to))
+                .collect()
         };
         self.hashes.resize(first + to - from, 0);
         for hashes in &partial {
@@ -124,7 +134,10 @@ impl Buffer {
         let out = |column: &Buffered| match column {
             Buffered::Coded { builder, codes } => {
                 let null = builder.dict.len() as u32;
-                ColumnOut::Codes(Codes::pack(rows.iter().map(|r| codes[*r as usize].min(null)), null), builder.dict.clone())
+                ColumnOut::Codes(
+                    Codes::pack(rows.iter().map(|r| codes[*r as usize].min(null)), null),
+                    builder.dict.clone(),
+                )
             }
             Buffered::Text(texts) => {
                 let mut out = TextColumn::default();
@@ -134,14 +147,22 @@ impl Buffer {
             Buffered::Int(values) => ColumnOut::Int(rows.iter().map(|r| values[*r as usize]).collect()),
             Buffered::Point(points) => ColumnOut::Point(rows.iter().map(|r| points[*r as usize]).collect()),
         };
-        if rows.len() < 256 { self.columns.iter().map(out).collect() } else { self.columns.par_iter().map(out).collect() }
+        if rows.len() < 256 {
+            self.columns.iter().map(out).collect()
+        } else {
+            self.columns.par_iter().map(out).collect()
+        }
     }
 }
 
 fn empty(kind: FieldType, long: bool) -> Buffered {
     match kind {
         FieldType::Text | FieldType::Code | FieldType::Region | FieldType::File | FieldType::Ref => {
-            if long { Buffered::Text(TextColumn::default()) } else { Buffered::Coded { builder: DictBuilder::default(), codes: Vec::new() } }
+            if long {
+                Buffered::Text(TextColumn::default())
+            } else {
+                Buffered::Coded { builder: DictBuilder::default(), codes: Vec::new() }
+            }
         }
         FieldType::Point => Buffered::Point(Vec::new()),
         _ => Buffered::Int(Vec::new()),

@@ -40,7 +40,8 @@ impl ColumnCache {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.tick += 1;
             let tick = state.tick;
-            let entry = state.entries.entry(key).or_insert_with(|| Entry { held: Held::default(), bytes: 0, used: tick });
+            let entry =
+                state.entries.entry(key).or_insert_with(|| Entry { held: Held::default(), bytes: 0, used: tick });
             entry.used = tick;
             entry.held.clone()
         };
@@ -73,7 +74,11 @@ impl ColumnCache {
             state.bytes = state.bytes + bytes - before;
         }
         while state.bytes > self.budget {
-            let Some(oldest) = state.entries.iter().filter(|(_, e)| e.bytes > 0).min_by_key(|(_, e)| e.used).map(|(k, _)| *k) else { break };
+            let Some(oldest) =
+                state.entries.iter().filter(|(_, e)| e.bytes > 0).min_by_key(|(_, e)| e.used).map(|(k, _)| *k)
+            else {
+                break;
+            };
             if let Some(entry) = state.entries.remove(&oldest) {
                 state.bytes -= entry.bytes;
             }

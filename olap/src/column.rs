@@ -167,7 +167,15 @@ impl Column {
         }
         let top = range as u32 + u32::from(nulls);
         let null = if nulls { i64::from(top) } else { -1 };
-        let code = |v: i64| if v == i64::MIN { top } else if step == 1 { (v - min) as u32 } else { ((v - min) / 1000) as u32 };
+        let code = |v: i64| {
+            if v == i64::MIN {
+                top
+            } else if step == 1 {
+                (v - min) as u32
+            } else {
+                ((v - min) / 1000) as u32
+            }
+        };
         Column::Int { codes: Codes::pack(values.iter().map(|v| code(*v)), top), base: min, step, null }
     }
 

@@ -33,7 +33,9 @@ pub fn after_commit(store: &Arc<Inner>, table: &Arc<Table>, dataset: &Arc<Datase
             table.compacting.store(false, Ordering::Release);
             match outcome {
                 Ok(()) => store.forget_dead(),
-                Err(error) => tracing::error!(dataset = dataset.name, %error, "compaction failed; the segments stay as they are"),
+                Err(error) => {
+                    tracing::error!(dataset = dataset.name, %error, "compaction failed; the segments stay as they are")
+                }
             }
         }
     });
@@ -81,13 +83,16 @@ fn pick(views: &[View], all: bool) -> Vec<Vec<usize>> {
     let sparse = |v: &View| v.live * 10 < u64::from(v.segment.meta.rows) * 7;
     let mut groups = Vec::new();
     if all {
-        let mut small: Vec<usize> = (0..views.len()).filter(|i| views[*i].live < TIERS[3] || views[*i].deleted.is_some()).collect();
+        let mut small: Vec<usize> =
+            (0..views.len()).filter(|i| views[*i].live < TIERS[3] || views[*i].deleted.is_some()).collect();
         small.sort_by_key(|i| views[*i].segment.meta.id);
         let mut group: Vec<usize> = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
         for index in small {
             let view = &views[index];
-            if !group.is_empty() && (rows + view.live > SEGMENT_ROWS as u64 || bytes + view.segment.meta.bytes > MERGE_BYTES) {
+            if !group.is_empty()
+                && (rows + view.live > SEGMENT_ROWS as u64 || bytes + view.segment.meta.bytes > MERGE_BYTES)
+            {
                 groups.push(std::mem::take(&mut group));
                 (rows, bytes) = (0, 0);
             }
@@ -127,7 +132,8 @@ fn pick(views: &[View], all: bool) -> Vec<Vec<usize>> {
 }
 
 fn merge(table: &Table, dataset: &Dataset, parts: &[&View], id: u64) -> Result<View> {
-    let live: Vec<Vec<u32>> = parts.iter().map(|v| (0..v.segment.meta.rows).filter(|r| v.is_live(*r as usize)).collect()).collect();
+    let live: Vec<Vec<u32>> =
+        parts.iter().map(|v| (0..v.segment.meta.rows).filter(|r| v.is_live(*r as usize)).collect()).collect();
     let total: usize = live.iter().map(Vec::len).sum();
     let time = dataset.time.as_ref().and_then(|name| dataset.field(name));
     let mut order: Vec<u32> = (0..total as u32).collect();
@@ -136,10 +142,17 @@ fn merge(table: &Table, dataset: &Dataset, parts: &[&View], id: u64) -> Result<V
     {
         order.par_sort_by_key(|row| if times[*row as usize] == i64::MIN { i64::MAX } else { times[*row as usize] });
     }
-    let columns: Vec<ColumnOut> = dataset.field.par_iter().map(|field| Ok(reorder(gather(field, parts, &live)?, &order))).collect::<Result<_>>()?;
-    let places: Vec<(usize, u32)> = live.iter().enumerate().flat_map(|(part, rows)| rows.iter().map(move |r| (part, *r))).collect();
-    let keys: Vec<u128> = order.iter().map(|o| places[*o as usize]).map(|(part, row)| parts[part].segment.sidecar.key(row)).collect();
-    let hashes: Vec<u64> = order.iter().map(|o| places[*o as usize]).map(|(part, row)| parts[part].segment.sidecar.hash(row)).collect();
+    let columns: Vec<ColumnOut> = dataset
+        .field
+        .par_iter()
+        .map(|field| Ok(reorder(gather(field, parts, &live)?, &order)))
+        .collect::<Result<_>>()?;
+    let places: Vec<(usize, u32)> =
+        live.iter().enumerate().flat_map(|(part, rows)| rows.iter().map(move |r| (part, *r))).collect();
+    let keys: Vec<u128> =
+        order.iter().map(|o| places[*o as usize]).map(|(part, row)| parts[part].segment.sidecar.key(row)).collect();
+    let hashes: Vec<u64> =
+        order.iter().map(|o| places[*o as usize]).map(|(part, row)| parts[part].segment.sidecar.hash(row)).collect();
     let fields: Vec<_> = dataset.field.iter().map(|f| (f.name.clone(), f.kind, f.scale)).collect();
     let segment = segment::write(&table.folder, id, dataset.time.clone(), &fields, columns, &keys, &hashes)?;
     Ok(View { live: segment.meta.rows.into(), segment: Arc::new(segment), deleted: None })
@@ -177,7 +190,9 @@ fn gather(field: &Field, parts: &[&View], live: &[Vec<u32>]) -> Result<ColumnOut
         for (rows, piece) in pieces {
             match piece {
                 Some(ColumnOut::Text(texts)) => texts.iter().for_each(|t| out.push(t)),
-                Some(ColumnOut::Codes(codes, dict)) => (0..codes.len()).map(|r| codes.get(r) as usize).for_each(|c| out.push((c < dict.len()).then(|| dict.get(c)))),
+                Some(ColumnOut::Codes(codes, dict)) => (0..codes.len())
+                    .map(|r| codes.get(r) as usize)
+                    .for_each(|c| out.push((c < dict.len()).then(|| dict.get(c)))),
                 _ => (0..rows).for_each(|_| out.push(None)),
             }
         }
@@ -190,7 +205,8 @@ fn gather(field: &Field, parts: &[&View], live: &[Vec<u32>]) -> Result<ColumnOut
             Some(ColumnOut::Codes(codes, dict)) => {
                 let mut used = vec![false; dict.len() + 1];
                 (0..codes.len()).for_each(|r| used[codes.get(r) as usize] = true);
-                let map: Vec<u32> = (0..dict.len()).map(|c| if used[c] { builder.code(dict.get(c)) } else { u32::MAX }).collect();
+                let map: Vec<u32> =
+                    (0..dict.len()).map(|c| if used[c] { builder.code(dict.get(c)) } else { u32::MAX }).collect();
                 out.extend((0..codes.len()).map(|r| map.get(codes.get(r) as usize).copied().unwrap_or(u32::MAX)));
             }
             _ => out.resize(out.len() + rows, u32::MAX),

@@ -42,7 +42,11 @@ pub enum DimKind {
 
 impl DimPlan {
     pub fn new(dataset: &Dataset, dim: &Dim, own: bool) -> Result<Self> {
-        let place = |name: &str| dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("数据集 {} 没有字段 '{name}'", dataset.name)));
+        let place = |name: &str| {
+            dataset
+                .field_index(name)
+                .ok_or_else(|| OlapError::Query(format!("数据集 {} 没有字段 '{name}'", dataset.name)))
+        };
         Ok(match dim {
             Dim::Field(name) => Self { field: place(name)?, kind: DimKind::Field },
             Dim::Level(level) => Self { field: place(&level.field)?, kind: DimKind::Level(level.level) },
@@ -103,7 +107,11 @@ pub enum Places {
     /// By code.
     Table(Arc<Column>, Vec<u32>),
     /// By hour since `first` (milliseconds); the last entry is null.
-    Hours { column: Arc<Column>, first: i64, table: Vec<u32> },
+    Hours {
+        column: Arc<Column>,
+        first: i64,
+        table: Vec<u32>,
+    },
     /// By row.
     Rows(Vec<u32>),
     Same,
@@ -138,12 +146,15 @@ impl LocalDim {
             (Column::Int { codes, base, step, null }, _) => match codes {
                 Codes::U8(_) | Codes::U16(_) => {
                     let top = with_codes!(codes, c => c.iter().map(|v| *v as i64).max()).unwrap_or(0);
-                    let values = (0..=top).map(|code| if code == *null { DimVal::Null } else { DimVal::Int(base + step * code) }).collect();
+                    let values = (0..=top)
+                        .map(|code| if code == *null { DimVal::Null } else { DimVal::Int(base + step * code) })
+                        .collect();
                     Self { places: Places::Code(c), values }
                 }
                 _ => {
                     let mut values = Domain::default();
-                    let rows = (0..codes.len()).map(|r| values.id(column.int(r).map_or(DimVal::Null, DimVal::Int))).collect();
+                    let rows =
+                        (0..codes.len()).map(|r| values.id(column.int(r).map_or(DimVal::Null, DimVal::Int))).collect();
                     Self { places: Places::Rows(rows), values: values.values }
                 }
             },
@@ -208,7 +219,10 @@ fn at_level(code: &str, level: RegionLevel) -> DimVal {
 pub fn period_of_instant(ms: i64, grain: Grain) -> i64 {
     let local = to_local(ms);
     match grain {
-        Grain::Hour => ms - (i64::from(local.minute()) * 60 + i64::from(local.second())) * 1000 - i64::from(local.and_utc().timestamp_subsec_millis()),
+        Grain::Hour => {
+            ms - (i64::from(local.minute()) * 60 + i64::from(local.second())) * 1000
+                - i64::from(local.and_utc().timestamp_subsec_millis())
+        }
         Grain::HourOfDay => i64::from(local.hour()),
         _ => period_of_date(local.date(), grain),
     }
@@ -225,7 +239,9 @@ pub fn period_of_date(date: NaiveDate, grain: Grain) -> i64 {
 
 fn time_places(column: Arc<Column>, kind: FieldType, grain: Grain) -> LocalDim {
     let mut values = Domain::default();
-    let Column::Int { codes, base, step, null } = &*column else { return LocalDim { places: Places::Same, values: vec![DimVal::Null] } };
+    let Column::Int { codes, base, step, null } = &*column else {
+        return LocalDim { places: Places::Same, values: vec![DimVal::Null] };
+    };
     let mut range: Option<(i64, i64)> = None;
     with_codes!(codes, c => for v in c {
         let v = *v as i64;
@@ -238,14 +254,22 @@ fn time_places(column: Arc<Column>, kind: FieldType, grain: Grain) -> LocalDim {
     if kind == FieldType::Date {
         if !matches!(codes, Codes::I64(_)) {
             let table = (0..=high.max(*null))
-                .map(|code| if code == *null { values.id(DimVal::Null) } else { values.id(DimVal::Int(period_of_date(date_of((base + step * code) as i32), grain))) })
+                .map(|code| {
+                    if code == *null {
+                        values.id(DimVal::Null)
+                    } else {
+                        values.id(DimVal::Int(period_of_date(date_of((base + step * code) as i32), grain)))
+                    }
+                })
                 .collect();
             let places = Places::Table(column.clone(), table);
             return LocalDim { places, values: values.values };
         }
     } else if first >= WHOLE_HOURS_FROM && (last - first) / HOUR < 4_000_000 {
         let from = first.div_euclid(HOUR) * HOUR;
-        let mut table: Vec<u32> = (0..=(last - from) / HOUR).map(|hour| values.id(DimVal::Int(period_of_instant(from + hour * HOUR, grain)))).collect();
+        let mut table: Vec<u32> = (0..=(last - from) / HOUR)
+            .map(|hour| values.id(DimVal::Int(period_of_instant(from + hour * HOUR, grain))))
+            .collect();
         if codes_hold(codes, *null) {
             table.push(values.id(DimVal::Null));
         } else {
@@ -254,8 +278,11 @@ fn time_places(column: Arc<Column>, kind: FieldType, grain: Grain) -> LocalDim {
         let places = Places::Hours { column: column.clone(), first: from, table };
         return LocalDim { places, values: values.values };
     }
-    let one = |v: i64| if kind == FieldType::Date { period_of_date(date_of(v as i32), grain) } else { period_of_instant(v, grain) };
-    let rows = (0..codes.len()).map(|r| values.id(column.int(r).map_or(DimVal::Null, |v| DimVal::Int(one(v))))).collect();
+    let one = |v: i64| {
+        if kind == FieldType::Date { period_of_date(date_of(v as i32), grain) } else { period_of_instant(v, grain) }
+    };
+    let rows =
+        (0..codes.len()).map(|r| values.id(column.int(r).map_or(DimVal::Null, |v| DimVal::Int(one(v))))).collect();
     LocalDim { places: Places::Rows(rows), values: values.values }
 }
 
@@ -317,7 +344,8 @@ pub fn period_end(start: i64, grain: Grain) -> i64 {
 /// weeks), or the period before.
 pub fn earlier_period(start: i64, grain: Grain, year: bool) -> i64 {
     let date = || date_of(start as i32);
-    let back = |date: NaiveDate, months: u32| i64::from(days(date.checked_sub_months(Months::new(months)).unwrap_or(date)));
+    let back =
+        |date: NaiveDate, months: u32| i64::from(days(date.checked_sub_months(Months::new(months)).unwrap_or(date)));
     match (grain, year) {
         (Grain::HourOfDay | Grain::Weekday, _) => start,
         (Grain::Hour, true) => to_local(start).checked_sub_months(Months::new(12)).map_or(start, local_instant),
@@ -334,6 +362,12 @@ pub fn earlier_period(start: i64, grain: Grain, year: bool) -> i64 {
 
 /// A span moved back by whole days of the local clock.
 pub fn days_earlier(span: Span, count: u64) -> Span {
-    let shift = |ms: i64| if ms == i64::MIN || ms == i64::MAX { ms } else { to_local(ms).checked_sub_days(Days::new(count)).map_or(ms, local_instant) };
+    let shift = |ms: i64| {
+        if ms == i64::MIN || ms == i64::MAX {
+            ms
+        } else {
+            to_local(ms).checked_sub_days(Days::new(count)).map_or(ms, local_instant)
+        }
+    };
     Span { from: shift(span.from), to: shift(span.to) }
 }

@@ -47,7 +47,8 @@ fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop) -> Result<Table> {
         let other = bound.query().compare.map(|c| plan::compared(bound, c, catalogue.calendar())).transpose()?;
         lap("plan");
         let mut main = answer::compute(inner, &plan, &snapshots, &Window::one(bound.span()), cancel)?;
-        let mut before = other.as_ref().map(|(window, _)| answer::compute(inner, &plan, &snapshots, window, cancel)).transpose()?;
+        let mut before =
+            other.as_ref().map(|(window, _)| answer::compute(inner, &plan, &snapshots, window, cancel)).transpose()?;
         lap("scan");
         let mut hidden = 0;
         if bound.suppress() {
@@ -73,7 +74,12 @@ fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop) -> Result<Table> {
     table.meta = Meta {
         engine: "embedded".into(),
         rollup: None,
-        data_version: bound.parts().iter().zip(&snapshots).map(|(p, s)| (p.dataset.name.clone(), s.state.version)).collect(),
+        data_version: bound
+            .parts()
+            .iter()
+            .zip(&snapshots)
+            .map(|(p, s)| (p.dataset.name.clone(), s.state.version))
+            .collect(),
         watermark: snapshots[0].state.watermark,
         rows_scanned: scanned,
         times,

@@ -43,7 +43,9 @@ impl Classify for OlapError {
             OlapError::TooLarge(_) => ErrorClass::TooLarge,
             OlapError::Cancelled | OlapError::NoIndex => ErrorClass::Unavailable,
             OlapError::ReadOnly => ErrorClass::Conflict,
-            OlapError::Io { .. } | OlapError::Corrupt { .. } | OlapError::Parquet(_) | OlapError::Internal(_) => ErrorClass::Internal,
+            OlapError::Io { .. } | OlapError::Corrupt { .. } | OlapError::Parquet(_) | OlapError::Internal(_) => {
+                ErrorClass::Internal
+            }
         }
     }
 
@@ -64,7 +66,9 @@ impl Classify for OlapError {
     fn hint(&self) -> Option<String> {
         match self {
             OlapError::TooLarge(_) => Some("请加条件或缩小时间范围 (narrow the filter or the range)".into()),
-            OlapError::Corrupt { .. } => Some("restore the folder from a backup, or remove it and load the data again".into()),
+            OlapError::Corrupt { .. } => {
+                Some("restore the folder from a backup, or remove it and load the data again".into())
+            }
             _ => None,
         }
     }

@@ -62,14 +62,19 @@ pub fn table(bound: &BoundQuery, plan: &Plan, main: &Answer, other: Option<(&Ans
     }
     if let Some(periods) = fill {
         let have: std::collections::HashSet<&DimVal> = keys.iter().map(|k| &k[0]).collect();
-        let missing: Vec<Key> = periods.into_iter().map(DimVal::Int).filter(|p| !have.contains(p)).map(|p| vec![p]).collect();
+        let missing: Vec<Key> =
+            periods.into_iter().map(DimVal::Int).filter(|p| !have.contains(p)).map(|p| vec![p]).collect();
         keys.extend(missing);
     }
     if query.by.is_empty() && keys.is_empty() {
         keys.push(Vec::new());
     }
 
-    let having = query.having.iter().map(|(name, json)| Ok((query.measures.iter().position(|m| m == name), condition(name, json)?))).collect::<Result<Vec<_>>>()?;
+    let having = query
+        .having
+        .iter()
+        .map(|(name, json)| Ok((query.measures.iter().position(|m| m == name), condition(name, json)?)))
+        .collect::<Result<Vec<_>>>()?;
     let line = |key: Key| -> (Key, Vec<Value>) {
         let cells = main.rows.get(&key);
         let before = other.as_ref().map(|(answer, shift)| answer.rows.get(&earlier(&key, shift)));
@@ -91,8 +96,13 @@ pub fn table(bound: &BoundQuery, plan: &Plan, main: &Answer, other: Option<(&Ans
     };
     let step = if other.is_some() { 4 } else { 1 };
     let measure_at = |index: usize| query.by.len() + index * step;
-    let passes = |values: &[Value]| having.iter().all(|(index, conditions)| index.is_some_and(|i| conditions.iter().all(|c| c.holds(&values[measure_at(i)]))));
-    let mut lines: Vec<(Key, Vec<Value>)> = keys.into_par_iter().map(line).filter(|(_, values)| passes(values)).collect();
+    let passes = |values: &[Value]| {
+        having.iter().all(|(index, conditions)| {
+            index.is_some_and(|i| conditions.iter().all(|c| c.holds(&values[measure_at(i)])))
+        })
+    };
+    let mut lines: Vec<(Key, Vec<Value>)> =
+        keys.into_par_iter().map(line).filter(|(_, values)| passes(values)).collect();
 
     let columns = columns(bound, plan, other.is_some());
     let order: Vec<(usize, bool)> = query
@@ -104,7 +114,8 @@ pub fn table(bound: &BoundQuery, plan: &Plan, main: &Answer, other: Option<(&Ans
         })
         .collect();
     let compare = |a: &(Key, Vec<Value>), b: &(Key, Vec<Value>)| {
-        let ordered = order.iter().map(|(at, descending)| nulls_last(&a.1[*at], &b.1[*at], *descending)).find(|o| o.is_ne());
+        let ordered =
+            order.iter().map(|(at, descending)| nulls_last(&a.1[*at], &b.1[*at], *descending)).find(|o| o.is_ne());
         ordered.unwrap_or_else(|| a.0.cmp(&b.0))
     };
     let total = lines.len() as u64;
@@ -190,7 +201,9 @@ fn condition(name: &str, json: &serde_json::Value) -> Result<Vec<Condition>> {
             Filter::And(list) if !not => list.iter().try_for_each(|f| walk(f, not, out)),
             Filter::Not(inner) => walk(inner, !not, out),
             Filter::Cmp { op, value, .. } => Some(out.push(Condition { op: *op, not, values: vec![value.as_f64()?] })),
-            Filter::In { values, .. } => Some(out.push(Condition { op: Op::Eq, not, values: values.iter().filter_map(Value::as_f64).collect() })),
+            Filter::In { values, .. } => {
+                Some(out.push(Condition { op: Op::Eq, not, values: values.iter().filter_map(Value::as_f64).collect() }))
+            }
             _ => None,
         }
     }
@@ -238,6 +251,8 @@ fn measure_type(owner: &Dataset, measure: &Measure) -> ColumnType {
     match measure.agg {
         Aggregate::Count | Aggregate::Distinct | Aggregate::Stock => ColumnType::Int,
         Aggregate::Avg | Aggregate::Ratio => ColumnType::Decimal,
-        Aggregate::Sum | Aggregate::Quantile | Aggregate::Min | Aggregate::Max => field.map_or(ColumnType::Int, |f| f.kind.into()),
+        Aggregate::Sum | Aggregate::Quantile | Aggregate::Min | Aggregate::Max => {
+            field.map_or(ColumnType::Int, |f| f.kind.into())
+        }
     }
 }

@@ -69,7 +69,15 @@ pub enum Layout {
 
 impl Manifest {
     pub fn new(dataset: &str) -> Self {
-        Self { format: FORMAT, dataset: dataset.to_string(), version: 0, loaded_at: None, next: 1, segments: Vec::new(), cursors: BTreeMap::new() }
+        Self {
+            format: FORMAT,
+            dataset: dataset.to_string(),
+            version: 0,
+            loaded_at: None,
+            next: 1,
+            segments: Vec::new(),
+            cursors: BTreeMap::new(),
+        }
     }
 
     /// The manifest of a folder; `None` where nothing was ever committed.
@@ -82,7 +90,10 @@ impl Manifest {
         };
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| OlapError::corrupt(&path, e.to_string()))?;
         if manifest.format != FORMAT {
-            return Err(OlapError::corrupt(&path, format!("format {} was written by another version; this one reads {FORMAT}", manifest.format)));
+            return Err(OlapError::corrupt(
+                &path,
+                format!("format {} was written by another version; this one reads {FORMAT}", manifest.format),
+            ));
         }
         Ok(Some(manifest))
     }

@@ -75,7 +75,14 @@ impl Plan {
             let rule = Pred::new(inner, catalogue, dataset, &part.row_rule)?;
             let filter = rule.and(Pred::new(inner, catalogue, dataset, &part.filter)?);
             let dims = query.by.iter().map(|d| DimPlan::new(dataset, d, index == 0)).collect::<Result<_>>()?;
-            let mut plan = PartPlan { dataset: dataset.clone(), filter, filters: Vec::new(), dims, leaves: Vec::new(), measures: Vec::new() };
+            let mut plan = PartPlan {
+                dataset: dataset.clone(),
+                filter,
+                filters: Vec::new(),
+                dims,
+                leaves: Vec::new(),
+                measures: Vec::new(),
+            };
             for measure in part.measures.iter().filter(|m| m.agg != Aggregate::Ratio) {
                 let leaf = leaf(inner, catalogue, &mut plan, measure)?;
                 plan.leaves.push(leaf);
@@ -87,8 +94,11 @@ impl Plan {
         for name in &query.measures {
             let (owner, short) = query.measure_owner(name);
             let part = bound.parts().iter().find(|p| p.dataset.name == owner);
-            let measure = part.and_then(|p| p.measures.iter().find(|m| m.name == short)).ok_or_else(|| OlapError::Query(format!("没有指标 '{name}'")))?;
-            let dataset = part.map(|p| p.dataset.clone()).ok_or_else(|| OlapError::Query(format!("没有数据集 '{owner}'")))?;
+            let measure = part
+                .and_then(|p| p.measures.iter().find(|m| m.name == short))
+                .ok_or_else(|| OlapError::Query(format!("没有指标 '{name}'")))?;
+            let dataset =
+                part.map(|p| p.dataset.clone()).ok_or_else(|| OlapError::Query(format!("没有数据集 '{owner}'")))?;
             plan.exprs.push(plan.expr(bound, owner, short, 0)?);
             plan.asked.push((dataset, measure.clone()));
         }
@@ -110,7 +120,12 @@ impl Plan {
             let (owner, short) = term.split_once('.').unwrap_or((owner, term));
             self.expr(bound, owner, short, depth + 1).map(Box::new)
         };
-        Ok(Expr::Ratio(term(&measure.numerator)?, term(&measure.denominator)?, measure.factor.unwrap_or(1), measure.digits.unwrap_or(2)))
+        Ok(Expr::Ratio(
+            term(&measure.numerator)?,
+            term(&measure.denominator)?,
+            measure.factor.unwrap_or(1),
+            measure.digits.unwrap_or(2),
+        ))
     }
 }
 
@@ -118,7 +133,11 @@ fn leaf(inner: &Inner, catalogue: &Catalogue, plan: &mut PartPlan, measure: &Mea
     let dataset = plan.dataset.clone();
     let field = |name: &Option<String>| -> Result<Option<usize>> {
         name.as_ref()
-            .map(|n| dataset.field_index(n).ok_or_else(|| OlapError::Query(format!("指标 '{}' 用到的字段 '{n}' 不存在", measure.name))))
+            .map(|n| {
+                dataset
+                    .field_index(n)
+                    .ok_or_else(|| OlapError::Query(format!("指标 '{}' 用到的字段 '{n}' 不存在", measure.name)))
+            })
             .transpose()
     };
     let filter = if measure.filter.is_true() {
@@ -129,12 +148,20 @@ fn leaf(inner: &Inner, catalogue: &Catalogue, plan: &mut PartPlan, measure: &Mea
         Some(plan.filters.len() - 1)
     };
     let stock = measure.agg == Aggregate::Stock;
-    let leaf = Leaf { name: measure.name.clone(), agg: measure.agg, field: field(if stock { &measure.start } else { &measure.field })?, end: if stock { field(&measure.end)? } else { None }, filter };
+    let leaf = Leaf {
+        name: measure.name.clone(),
+        agg: measure.agg,
+        field: field(if stock { &measure.start } else { &measure.field })?,
+        end: if stock { field(&measure.end)? } else { None },
+        filter,
+    };
     let kind = leaf.field.map(|f| dataset.field[f].kind);
     let fits = match measure.agg {
         Aggregate::Count => true,
         Aggregate::Sum | Aggregate::Avg | Aggregate::Quantile => kind.is_some_and(FieldType::is_number),
-        Aggregate::Min | Aggregate::Max => kind.is_some_and(|k| k.is_number() || matches!(k, FieldType::Date | FieldType::Instant)),
+        Aggregate::Min | Aggregate::Max => {
+            kind.is_some_and(|k| k.is_number() || matches!(k, FieldType::Date | FieldType::Instant))
+        }
         Aggregate::Distinct => kind.is_some_and(|k| k != FieldType::Point),
         Aggregate::Stock => kind.is_some_and(|k| matches!(k, FieldType::Date | FieldType::Instant)),
         Aggregate::Ratio => false,
@@ -166,14 +193,20 @@ pub fn time_axis(bound: &BoundQuery) -> Option<(usize, Grain)> {
 pub fn compared(bound: &BoundQuery, compare: Compare, calendar: &Calendar) -> Result<(Window, Shift)> {
     let span = bound.span();
     if span.from == i64::MIN || span.to == i64::MAX {
-        return Err(OlapError::Query("同比、环比需要有起止时间的 range (a comparison needs a range with both ends)".into()));
+        return Err(OlapError::Query(
+            "同比、环比需要有起止时间的 range (a comparison needs a range with both ends)".into(),
+        ));
     }
     let axis = time_axis(bound);
     let year = compare == Compare::Yoy;
     let shift = axis.map_or(Shift::Same, |(at, grain)| Shift::Period { at, grain, year });
     match compare {
         Compare::Yoy => {
-            let window = if axis.is_some_and(|(_, g)| g == Grain::Week) { dims::days_earlier(span, 364) } else { span.months_earlier(12) };
+            let window = if axis.is_some_and(|(_, g)| g == Grain::Week) {
+                dims::days_earlier(span, 364)
+            } else {
+                span.months_earlier(12)
+            };
             Ok((Window::one(window), shift))
         }
         Compare::Mom => {
@@ -217,7 +250,9 @@ fn workdays(span: Span, axis: Option<(usize, Grain)>, calendar: &Calendar) -> Re
     let (first, end) = span.days();
     for year in first.year() - 1..=(end - Days::new(1)).year() {
         if !calendar.knows(year) {
-            return Err(OlapError::Query(format!("没有 {year} 年的放假安排，不能按工作日同比 (no calendar of {year})")));
+            return Err(OlapError::Query(format!(
+                "没有 {year} 年的放假安排，不能按工作日同比 (no calendar of {year})"
+            )));
         }
     }
     let days_of = |year: i32| -> (Vec<NaiveDate>, Vec<NaiveDate>) {
@@ -231,7 +266,10 @@ fn workdays(span: Span, axis: Option<(usize, Grain)>, calendar: &Calendar) -> Re
         for (now, then) in [(now.0, then.0), (now.1, then.1)] {
             for (day, earlier) in now.into_iter().zip(then) {
                 if day >= first && day < end {
-                    map.insert(i64::from(zonglan_catalog::batch::days(day)), i64::from(zonglan_catalog::batch::days(earlier)));
+                    map.insert(
+                        i64::from(zonglan_catalog::batch::days(day)),
+                        i64::from(zonglan_catalog::batch::days(earlier)),
+                    );
                     mapped.push(earlier);
                 }
             }
@@ -273,7 +311,9 @@ impl PartPlan {
         for (at, dim) in self.dims.iter().enumerate() {
             if let DimKind::Time(grain) = dim.kind {
                 if grain.is_cyclic() || axis.is_some() {
-                    return Err(OlapError::Query("存量指标不能按钟点、星期或两个时间维度分组 (a stock has one time axis)".into()));
+                    return Err(OlapError::Query(
+                        "存量指标不能按钟点、星期或两个时间维度分组 (a stock has one time axis)".into(),
+                    ));
                 }
                 axis = Some((at, grain));
             }

@@ -72,8 +72,14 @@ impl Pred {
     /// Resolves a filter; text conditions are asked of the index here.
     pub fn new(inner: &Inner, catalogue: &Catalogue, dataset: &Dataset, filter: &Filter) -> Result<Pred> {
         let recurse = |f: &Filter| Pred::new(inner, catalogue, dataset, f);
-        let place = |name: &str| dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("数据集 {} 没有字段 '{name}'", dataset.name)));
-        let read = |index: usize, value: &Value| typed(catalogue, &dataset.field[index], value).map_err(|e| OlapError::Query(e.to_string()));
+        let place = |name: &str| {
+            dataset
+                .field_index(name)
+                .ok_or_else(|| OlapError::Query(format!("数据集 {} 没有字段 '{name}'", dataset.name)))
+        };
+        let read = |index: usize, value: &Value| {
+            typed(catalogue, &dataset.field[index], value).map_err(|e| OlapError::Query(e.to_string()))
+        };
         Ok(match filter {
             Filter::True => Pred::True,
             Filter::And(list) => Pred::And(list.iter().map(recurse).collect::<Result<_>>()?),
@@ -82,9 +88,13 @@ impl Pred {
             Filter::IsNull { field } => Pred::IsNull(place(field)?),
             Filter::Text { field, query } => {
                 let resolver = inner.resolver().ok_or(OlapError::NoIndex)?;
-                let keys = resolver
-                    .matching_keys(&dataset.name, field, query, TEXT_LIMIT)
-                    .map_err(|e| if e.class == zonglan_catalog::ErrorClass::Internal { OlapError::Internal(e.to_string()) } else { OlapError::Query(e.to_string()) })?;
+                let keys = resolver.matching_keys(&dataset.name, field, query, TEXT_LIMIT).map_err(|e| {
+                    if e.class == zonglan_catalog::ErrorClass::Internal {
+                        OlapError::Internal(e.to_string())
+                    } else {
+                        OlapError::Query(e.to_string())
+                    }
+                })?;
                 if keys.len() > TEXT_LIMIT {
                     return Err(OlapError::TooLarge(format!("全文条件「{query}」命中超过 {TEXT_LIMIT} 行")));
                 }
@@ -105,14 +115,17 @@ impl Pred {
                         Op::Lt if v == i64::MIN => (1, 0),
                         Op::Lt => (i64::MIN, v - 1),
                         Op::Lte => (i64::MIN, v),
-                        Op::Prefix => return Err(OlapError::Query(format!("'prefix' 只能用于文本字段，'{field}' 不是"))),
+                        Op::Prefix => {
+                            return Err(OlapError::Query(format!("'prefix' 只能用于文本字段，'{field}' 不是")));
+                        }
                     };
                     Pred::Range(index, low, high)
                 }
             }
             Filter::In { field, values } => {
                 let index = place(field)?;
-                let values = values.iter().filter(|v| !v.is_null()).map(|v| read(index, v)).collect::<Result<Vec<_>>>()?;
+                let values =
+                    values.iter().filter(|v| !v.is_null()).map(|v| read(index, v)).collect::<Result<Vec<_>>>()?;
                 if dataset.field[index].kind.is_textual() {
                     Pred::Text(index, TextTest::OneOf(values.iter().map(Value::to_text).collect()))
                 } else {
@@ -135,7 +148,9 @@ impl Pred {
             Pred::True | Pred::Keys(_) => {}
             Pred::And(list) | Pred::Or(list) => list.iter().for_each(|p| p.fields(out)),
             Pred::Not(inner) => inner.fields(out),
-            Pred::IsNull(field) | Pred::Range(field, ..) | Pred::OneOf(field, _) | Pred::Text(field, _) => out.push(*field),
+            Pred::IsNull(field) | Pred::Range(field, ..) | Pred::OneOf(field, _) | Pred::Text(field, _) => {
+                out.push(*field)
+            }
         }
     }
 
@@ -222,7 +237,13 @@ impl Pred {
                         let wide = matches!(codes, crate::column::Codes::I64(_));
                         let codes: HashSet<i64> = set
                             .iter()
-                            .filter_map(|v| if wide { Some(*v) } else { v.checked_sub(*base).filter(|o| o % step == 0 && *o >= 0).map(|o| o / step) })
+                            .filter_map(|v| {
+                                if wide {
+                                    Some(*v)
+                                } else {
+                                    v.checked_sub(*base).filter(|o| o % step == 0 && *o >= 0).map(|o| o / step)
+                                }
+                            })
                             .filter(|c| c != null)
                             .collect();
                         if codes.is_empty() { Bound::Nothing } else { Bound::OneOf(column, codes) }

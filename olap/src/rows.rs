@@ -45,18 +45,27 @@ struct Candidate {
 }
 
 /// Answers a rows query. Order: as asked, else newest first; nulls last; ties by row key.
-pub fn run(inner: &Inner, catalogue: &Catalogue, bound: &BoundQuery, snapshot: &Snapshot, cancel: &Stop) -> Result<(Table, u64)> {
+pub fn run(
+    inner: &Inner,
+    catalogue: &Catalogue,
+    bound: &BoundQuery,
+    snapshot: &Snapshot,
+    cancel: &Stop,
+) -> Result<(Table, u64)> {
     let query = bound.query();
     let part = &bound.parts()[0];
     let dataset = &part.dataset;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
-    let filter = Pred::new(inner, catalogue, dataset, &part.row_rule)?.and(Pred::new(inner, catalogue, dataset, &part.filter)?);
+    let filter =
+        Pred::new(inner, catalogue, dataset, &part.row_rule)?.and(Pred::new(inner, catalogue, dataset, &part.filter)?);
     let time = dataset.time.as_ref().and_then(|name| dataset.field_index(name));
     let mut orders = Vec::new();
     for name in &query.order {
         let (name, descending) = name.strip_prefix('-').map_or((name.as_str(), false), |n| (n, true));
         let field = dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("order: 没有字段 '{name}'")))?;
-        if dataset.field[field].kind == FieldType::Point || dataset.field[field].search == zonglan_catalog::dataset::SearchMode::Zh {
+        if dataset.field[field].kind == FieldType::Point
+            || dataset.field[field].search == zonglan_catalog::dataset::SearchMode::Zh
+        {
             return Err(OlapError::Query(format!("不能按字段 '{name}' 排序 (cannot order by it)")));
         }
         // The order of what is hidden tells of it.
@@ -100,8 +109,15 @@ pub fn run(inner: &Inner, catalogue: &Catalogue, bound: &BoundQuery, snapshot: &
     let more = candidates.len() > limit;
     candidates.truncate(limit);
 
-    let fields: Vec<usize> = query.rows.iter().map(|name| dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("没有字段 '{name}'")))).collect::<Result<_>>()?;
-    let columns: Vec<Vec<Value>> = fields.par_iter().map(|field| cells(inner, snapshot, &dataset.field[*field], &candidates)).collect::<Result<_>>()?;
+    let fields: Vec<usize> = query
+        .rows
+        .iter()
+        .map(|name| dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("没有字段 '{name}'"))))
+        .collect::<Result<_>>()?;
+    let columns: Vec<Vec<Value>> = fields
+        .par_iter()
+        .map(|field| cells(inner, snapshot, &dataset.field[*field], &candidates))
+        .collect::<Result<_>>()?;
     let mut rows: Vec<Vec<Value>> = candidates.iter().map(|_| Vec::with_capacity(fields.len())).collect();
     for (field, column) in fields.iter().zip(columns) {
         let hidden = bound.masks().get(&dataset.field[*field].name);
@@ -116,7 +132,11 @@ pub fn run(inner: &Inner, catalogue: &Catalogue, bound: &BoundQuery, snapshot: &
         .iter()
         .map(|f| {
             let field = &dataset.field[*f];
-            let kind = if bound.masks().contains_key(&field.name) && !field.kind.is_textual() { FieldType::Text } else { field.kind };
+            let kind = if bound.masks().contains_key(&field.name) && !field.kind.is_textual() {
+                FieldType::Text
+            } else {
+                field.kind
+            };
             let mut heading = Heading::new(field.name.clone(), kind.into(), ColumnRole::Row);
             heading.unit = field.unit.clone().unwrap_or_default();
             heading
@@ -125,7 +145,8 @@ pub fn run(inner: &Inner, catalogue: &Catalogue, bound: &BoundQuery, snapshot: &
     let mut table = Table { columns: headings, rows, ..Table::default() };
     table.meta.total = Some(total);
     if more && let Some(last) = candidates.last() {
-        table.meta.cursor = Some(write_cursor(&Position { values: last.values.clone(), key: format!("{:032x}", last.key) })?);
+        table.meta.cursor =
+            Some(write_cursor(&Position { values: last.values.clone(), key: format!("{:032x}", last.key) })?);
     }
     Ok((table, scanned))
 }
@@ -143,25 +164,45 @@ struct Search<'a> {
 impl Search<'_> {
     /// Matches, rows scanned and the first rows of one segment. One more than the limit is kept,
     /// to know whether there is another page.
-    fn segment(&self, index: usize, view: &View, ranges: Vec<Range<usize>>, rest: Pred) -> Result<(u64, u64, Vec<Candidate>)> {
+    fn segment(
+        &self,
+        index: usize,
+        view: &View,
+        ranges: Vec<Range<usize>>,
+        rest: Pred,
+    ) -> Result<(u64, u64, Vec<Candidate>)> {
         let keep = self.limit + 1;
         let filter = rest.and(self.filter.clone()).bind(self.inner, view, self.dataset)?;
         let scanned = ranges.iter().map(|r| r.len() as u64).sum();
         if matches!(filter, Bound::Nothing) {
             return Ok((0, scanned, Vec::new()));
         }
-        let columns: Vec<Arc<Column>> = self.orders.iter().map(|o| self.inner.column(&view.segment, &self.dataset.field[o.field])).collect::<Result<_>>()?;
-        let ranks: Vec<Rank> = columns.iter().zip(self.orders).map(|(c, o)| Rank::new(c.clone(), o.descending)).collect();
-        let bar: Option<Vec<i64>> = self.after.map(|(values, _)| ranks.iter().zip(values).map(|(rank, value)| rank.of_value(value)).collect());
+        let columns: Vec<Arc<Column>> = self
+            .orders
+            .iter()
+            .map(|o| self.inner.column(&view.segment, &self.dataset.field[o.field]))
+            .collect::<Result<_>>()?;
+        let ranks: Vec<Rank> =
+            columns.iter().zip(self.orders).map(|(c, o)| Rank::new(c.clone(), o.descending)).collect();
+        let bar: Option<Vec<i64>> =
+            self.after.map(|(values, _)| ranks.iter().zip(values).map(|(rank, value)| rank.of_value(value)).collect());
         let sidecar = &view.segment.sidecar;
-        let rank = |row: u32| -> [i64; 2] { [ranks.first().map_or(0, |r| r.of(row)), ranks.get(1).map_or(0, |r| r.of(row))] };
+        let rank =
+            |row: u32| -> [i64; 2] { [ranks.first().map_or(0, |r| r.of(row)), ranks.get(1).map_or(0, |r| r.of(row))] };
         let order = |a: u32, b: u32| {
             let firsts = rank(a).cmp(&rank(b));
-            let others = || ranks.iter().skip(2).map(|r| r.of(a).cmp(&r.of(b))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal);
+            let others =
+                || ranks.iter().skip(2).map(|r| r.of(a).cmp(&r.of(b))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal);
             firsts.then_with(others).then_with(|| sidecar.key(a).cmp(&sidecar.key(b)))
         };
         let is_after = |row: u32| match (&bar, self.after) {
-            (Some(bar), Some((_, key))) => ranks.iter().zip(bar).map(|(r, b)| r.of(row).cmp(b)).find(|o| o.is_ne()).unwrap_or_else(|| sidecar.key(row).cmp(key)).is_gt(),
+            (Some(bar), Some((_, key))) => ranks
+                .iter()
+                .zip(bar)
+                .map(|(r, b)| r.of(row).cmp(b))
+                .find(|o| o.is_ne())
+                .unwrap_or_else(|| sidecar.key(row).cmp(key))
+                .is_gt(),
             _ => true,
         };
         let (mut total, mut best): (u64, Vec<u32>) = (0, Vec::new());
@@ -197,7 +238,15 @@ impl Search<'_> {
             Some(text) => DimVal::Text(text.into()),
             None => column.int(row as usize).map_or(DimVal::Null, DimVal::Int),
         };
-        let candidates = best.into_iter().map(|row| Candidate { values: columns.iter().map(|c| value(c, row)).collect(), key: sidecar.key(row), view: index, row }).collect();
+        let candidates = best
+            .into_iter()
+            .map(|row| Candidate {
+                values: columns.iter().map(|c| value(c, row)).collect(),
+                key: sidecar.key(row),
+                view: index,
+                row,
+            })
+            .collect();
         Ok((total, scanned, candidates))
     }
 }
@@ -244,10 +293,12 @@ impl Rank {
         self.turn(match (value, &*self.column) {
             (DimVal::Null, _) => None,
             (DimVal::Int(v), _) => Some(*v),
-            (DimVal::Text(text), Column::Dict { dict, .. }) => Some(match self.sorted.binary_search_by(|code| dict.get(*code as usize).cmp(text)) {
-                Ok(place) => place as i64 * 2,
-                Err(place) => place as i64 * 2 - 1,
-            }),
+            (DimVal::Text(text), Column::Dict { dict, .. }) => {
+                Some(match self.sorted.binary_search_by(|code| dict.get(*code as usize).cmp(text)) {
+                    Ok(place) => place as i64 * 2,
+                    Err(place) => place as i64 * 2 - 1,
+                })
+            }
             (DimVal::Text(_), _) => None,
         })
     }
@@ -259,7 +310,12 @@ fn compare(orders: &[Order], a: (&[DimVal], u128), b: (&[DimVal], u128)) -> Orde
         _ if descending => b.cmp(a),
         _ => a.cmp(b),
     };
-    orders.iter().zip(a.0.iter().zip(b.0)).map(|(o, (a, b))| one(a, b, o.descending)).find(|o| o.is_ne()).unwrap_or_else(|| a.1.cmp(&b.1))
+    orders
+        .iter()
+        .zip(a.0.iter().zip(b.0))
+        .map(|(o, (a, b))| one(a, b, o.descending))
+        .find(|o| o.is_ne())
+        .unwrap_or_else(|| a.1.cmp(&b.1))
 }
 
 fn plain(value: &DimVal) -> Value {
@@ -319,7 +375,10 @@ fn read_cursor(text: &str, orders: usize) -> Result<(Vec<DimVal>, u128)> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return Err(bad());
     }
-    let bytes: Vec<u8> = (0..text.len() / 2).map(|i| u8::from_str_radix(&text[i * 2..i * 2 + 2], 16)).collect::<Result<_, _>>().map_err(|_| bad())?;
+    let bytes: Vec<u8> = (0..text.len() / 2)
+        .map(|i| u8::from_str_radix(&text[i * 2..i * 2 + 2], 16))
+        .collect::<Result<_, _>>()
+        .map_err(|_| bad())?;
     let position: Position = serde_json::from_slice(&bytes).map_err(|_| bad())?;
     if position.values.len() != orders {
         return Err(bad());

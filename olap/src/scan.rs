@@ -143,12 +143,21 @@ impl Job<'_> {
         for wave in chosen.chunks(self.inner.threads.max(1)) {
             let mut prepared = wave.par_iter().map(|view| self.prepare(view, time)).collect::<Result<Vec<_>>>()?;
             for segment in &mut prepared {
-                segment.ids = segment.dims.iter().zip(&mut groups.domains).map(|(dim, domain)| dim.values.iter().map(|v| domain.id(v.clone())).collect()).collect();
+                segment.ids = segment
+                    .dims
+                    .iter()
+                    .zip(&mut groups.domains)
+                    .map(|(dim, domain)| dim.values.iter().map(|v| domain.id(v.clone())).collect())
+                    .collect();
             }
-            let work: Vec<(usize, Range<usize>)> = prepared.iter().enumerate().flat_map(|(i, p)| p.pieces.iter().map(move |r| (i, r.clone()))).collect();
+            let work: Vec<(usize, Range<usize>)> =
+                prepared.iter().enumerate().flat_map(|(i, p)| p.pieces.iter().map(move |r| (i, r.clone()))).collect();
             groups.scanned += work.iter().map(|(_, r)| r.len() as u64).sum::<u64>();
             for batch in work.chunks(self.inner.threads.max(1) * 4) {
-                let pieces: Vec<(usize, Piece)> = batch.par_iter().map(|(segment, rows)| Ok((*segment, self.scan(&prepared[*segment], rows.clone())?))).collect::<Result<_>>()?;
+                let pieces: Vec<(usize, Piece)> = batch
+                    .par_iter()
+                    .map(|(segment, rows)| Ok((*segment, self.scan(&prepared[*segment], rows.clone())?)))
+                    .collect::<Result<_>>()?;
                 for (segment, piece) in pieces {
                     self.merge(&prepared[segment], piece, &mut groups, &mut index)?;
                 }
@@ -180,7 +189,8 @@ impl Job<'_> {
     pub fn prunes(&self, view: &View, time: Option<usize>) -> bool {
         let out_of_time = time.is_some_and(|time| {
             let spans = self.bounds(time);
-            !spans.is_empty() && spans.iter().all(|(low, high)| Pred::Range(time, *low, *high).excludes(view, self.dataset))
+            !spans.is_empty()
+                && spans.iter().all(|(low, high)| Pred::Range(time, *low, *high).excludes(view, self.dataset))
         });
         view.live == 0 || out_of_time || self.filter.excludes(view, self.dataset)
     }
@@ -197,13 +207,21 @@ impl Job<'_> {
         }
         fields.sort_unstable();
         fields.dedup();
-        let fields: Vec<usize> = fields.into_iter().filter(|f| self.dataset.field[*f].search != zonglan_catalog::dataset::SearchMode::Zh).collect();
+        let fields: Vec<usize> = fields
+            .into_iter()
+            .filter(|f| self.dataset.field[*f].search != zonglan_catalog::dataset::SearchMode::Zh)
+            .collect();
         fields.par_iter().try_for_each(|f| self.inner.column(&view.segment, &self.dataset.field[*f]).map(drop))?;
 
         let (ranges, rest) = time_rows(self.inner, view, self.dataset, time, &self.spans)?;
         let filter = rest.and(self.filter.clone()).bind(self.inner, view, self.dataset)?;
-        let pieces = if matches!(filter, Bound::Nothing) { Vec::new() } else { ranges.into_iter().flat_map(|r| cut(r, PIECE)).collect() };
-        let column = |field: Option<usize>| field.map(|f| self.inner.column(&view.segment, &self.dataset.field[f])).transpose();
+        let pieces = if matches!(filter, Bound::Nothing) {
+            Vec::new()
+        } else {
+            ranges.into_iter().flat_map(|r| cut(r, PIECE)).collect()
+        };
+        let column =
+            |field: Option<usize>| field.map(|f| self.inner.column(&view.segment, &self.dataset.field[f])).transpose();
         let columns = self.leaves.iter().map(|l| column(l.field)).collect::<Result<Vec<_>>>()?;
         let identities = self
             .leaves
@@ -212,7 +230,10 @@ impl Job<'_> {
             .map(|(leaf, column)| match (leaf.agg, column.as_deref()) {
                 (Aggregate::Distinct, Some(Column::Dict { dict, .. })) => Some(
                     dict.iter()
-                        .map(|t| u128::from(hash::hash_bytes(11, t.as_bytes())) << 64 | u128::from(hash::hash_bytes(7_919, t.as_bytes())))
+                        .map(|t| {
+                            u128::from(hash::hash_bytes(11, t.as_bytes())) << 64
+                                | u128::from(hash::hash_bytes(7_919, t.as_bytes()))
+                        })
                         .collect(),
                 ),
                 _ => None,
@@ -234,14 +255,21 @@ impl Job<'_> {
     fn scan(&self, segment: &Prepared, range: Range<usize>) -> Result<Piece> {
         let mut product: u64 = 1;
         for dim in &segment.dims {
-            product = product.checked_mul(dim.values.len() as u64).ok_or_else(|| OlapError::TooLarge("维度组合太多 (too many combinations of dimensions)".into()))?;
+            product = product
+                .checked_mul(dim.values.len() as u64)
+                .ok_or_else(|| OlapError::TooLarge("维度组合太多 (too many combinations of dimensions)".into()))?;
         }
         let dense = product <= (range.len() as u64 * 2).max(CHUNK as u64);
         let mut groups_of: HashMap<u64, u32> = HashMap::new();
         let mut sparse: Vec<u64> = Vec::new();
         let size = if dense { product as usize } else { 0 };
         let mut rows_of = vec![0u64; size];
-        let mut leaves: Vec<Local> = self.leaves.iter().zip(&segment.columns).map(|(leaf, column)| local(leaf, column.as_deref(), size, dense)).collect();
+        let mut leaves: Vec<Local> = self
+            .leaves
+            .iter()
+            .zip(&segment.columns)
+            .map(|(leaf, column)| local(leaf, column.as_deref(), size, dense))
+            .collect();
         let mut mask = vec![0u64; CHUNK.div_ceil(64)];
         let mut masks: Vec<Vec<u64>> = self.filters.iter().map(|_| vec![0u64; CHUNK.div_ceil(64)]).collect();
         let (mut rows, mut numbers, mut groups): (Vec<u32>, Vec<u64>, Vec<u32>) = (Vec::new(), Vec::new(), Vec::new());
@@ -303,10 +331,20 @@ impl Job<'_> {
     }
 
     /// A row is open at each period end after its start and not after its end.
-    fn stock(&self, leaf: &Leaf, start: Option<&Column>, end: Option<&Column>, rows: &[u32], groups: &[u32], local: &mut Local) {
+    fn stock(
+        &self,
+        leaf: &Leaf,
+        start: Option<&Column>,
+        end: Option<&Column>,
+        rows: &[u32],
+        groups: &[u32],
+        local: &mut Local,
+    ) {
         let (Local::Stock(out), Some(start), Some(field)) = (local, start, leaf.field) else { return };
         let millis = |field: usize, v: i64| match self.dataset.field[field].kind {
-            zonglan_catalog::FieldType::Date => zonglan_catalog::time::local_midnight(zonglan_catalog::batch::date_of(v as i32)),
+            zonglan_catalog::FieldType::Date => {
+                zonglan_catalog::time::local_midnight(zonglan_catalog::batch::date_of(v as i32))
+            }
             _ => v,
         };
         for (row, group) in rows.iter().zip(groups) {
@@ -326,7 +364,13 @@ impl Job<'_> {
         }
     }
 
-    fn merge(&self, segment: &Prepared, piece: Piece, groups: &mut Groups, index: &mut HashMap<[u32; MAX_DIMS], u32>) -> Result<()> {
+    fn merge(
+        &self,
+        segment: &Prepared,
+        piece: Piece,
+        groups: &mut Groups,
+        index: &mut HashMap<[u32; MAX_DIMS], u32>,
+    ) -> Result<()> {
         let mut map = vec![u32::MAX; piece.rows.len()];
         for (group, rows) in piece.rows.iter().enumerate() {
             if *rows == 0 {
@@ -353,13 +397,29 @@ impl Job<'_> {
         }
         let total = groups.keys.len();
         for (position, (state, local)) in groups.states.iter_mut().zip(piece.leaves).enumerate() {
-            merge_leaf(state, local, &map, total, segment.columns[position].as_deref(), segment.identities[position].as_deref(), self.ends.len());
+            merge_leaf(
+                state,
+                local,
+                &map,
+                total,
+                segment.columns[position].as_deref(),
+                segment.identities[position].as_deref(),
+                self.ends.len(),
+            );
         }
         Ok(())
     }
 }
 
-fn merge_leaf(state: &mut State, local: Local, map: &[u32], total: usize, column: Option<&Column>, identities: Option<&[u128]>, periods: usize) {
+fn merge_leaf(
+    state: &mut State,
+    local: Local,
+    map: &[u32],
+    total: usize,
+    column: Option<&Column>,
+    identities: Option<&[u128]>,
+    periods: usize,
+) {
     let live = || map.iter().enumerate().filter(|(_, g)| **g != u32::MAX).map(|(l, g)| (l, *g as usize));
     match (state, local) {
         (State::Count(all), Local::Count(part)) => {
@@ -375,27 +435,40 @@ fn merge_leaf(state: &mut State, local: Local, map: &[u32], total: usize, column
         }
         (State::Extreme(all), Local::Min(part)) => {
             all.resize(total, None);
-            live().filter(|(l, _)| part[*l] != i64::MAX).for_each(|(l, g)| all[g] = Some(all[g].map_or(part[l], |v| v.min(part[l]))));
+            live()
+                .filter(|(l, _)| part[*l] != i64::MAX)
+                .for_each(|(l, g)| all[g] = Some(all[g].map_or(part[l], |v| v.min(part[l]))));
         }
         (State::Extreme(all), Local::Max(part)) => {
             all.resize(total, None);
-            live().filter(|(l, _)| part[*l] != i64::MIN).for_each(|(l, g)| all[g] = Some(all[g].map_or(part[l], |v| v.max(part[l]))));
+            live()
+                .filter(|(l, _)| part[*l] != i64::MIN)
+                .for_each(|(l, g)| all[g] = Some(all[g].map_or(part[l], |v| v.max(part[l]))));
         }
         (State::Distinct(counts, seen), local) => {
             counts.resize(total, 0);
             let identity = |code: u64| match (identities, column) {
                 (Some(ids), _) => ids[code as usize],
-                (None, Some(Column::Int { base, step, codes, .. })) if !matches!(codes, Codes::I64(_)) => (base.wrapping_add(step.wrapping_mul(code as i64))) as u64 as u128,
+                (None, Some(Column::Int { base, step, codes, .. })) if !matches!(codes, Codes::I64(_)) => {
+                    (base.wrapping_add(step.wrapping_mul(code as i64))) as u64 as u128
+                }
                 _ => u128::from(code),
             };
             let mut put = |group: usize, code: u64| {
                 let global = map[group];
-                if global != u32::MAX && seen.insert(identity(code) ^ (u128::from(global) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)) {
+                if global != u32::MAX
+                    && seen.insert(
+                        identity(code)
+                            ^ (u128::from(global) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
+                    )
+                {
                     counts[global as usize] += 1;
                 }
             };
             match local {
-                Local::Distinct(pairs) => pairs.into_iter().for_each(|pair| put((pair >> 32) as usize, pair & 0xffff_ffff)),
+                Local::Distinct(pairs) => {
+                    pairs.into_iter().for_each(|pair| put((pair >> 32) as usize, pair & 0xffff_ffff))
+                }
                 Local::Bits { words, values } => {
                     for (at, mut word) in words.into_iter().enumerate() {
                         while word != 0 {
@@ -409,7 +482,9 @@ fn merge_leaf(state: &mut State, local: Local, map: &[u32], total: usize, column
                 _ => {}
             }
         }
-        (State::Values(all), Local::Values(part)) => all.extend(part.into_iter().map(|(group, value)| (map[group as usize], value, 1))),
+        (State::Values(all), Local::Values(part)) => {
+            all.extend(part.into_iter().map(|(group, value)| (map[group as usize], value, 1)))
+        }
         (State::Values(all), Local::Histogram { counts, values }) => {
             if let Some(Column::Int { base, step, .. }) = column {
                 let found = counts.into_iter().enumerate().filter(|(_, n)| *n > 0);
@@ -442,7 +517,9 @@ fn local(leaf: &Leaf, column: Option<&Column>, size: usize, dense: bool) -> Loca
         Aggregate::Min => Local::Min(vec![i64::MAX; size]),
         Aggregate::Max => Local::Max(vec![i64::MIN; size]),
         Aggregate::Distinct if fits(1 << 26) => Local::Bits { words: vec![0; (size * values).div_ceil(64)], values },
-        Aggregate::Distinct if matches!(column, Some(Column::Int { codes: Codes::I64(_), .. })) => Local::Values(Vec::new()),
+        Aggregate::Distinct if matches!(column, Some(Column::Int { codes: Codes::I64(_), .. })) => {
+            Local::Values(Vec::new())
+        }
         Aggregate::Distinct => Local::Distinct(HashSet::new()),
         Aggregate::Quantile if fits(1 << 20) => Local::Histogram { counts: vec![0; size * values], values },
         Aggregate::Quantile => Local::Values(Vec::new()),
@@ -572,9 +649,17 @@ pub fn field_span(dataset: &Dataset, time: usize, span: Span) -> (i64, i64) {
 
 /// The rows of a segment that lie in the spans: ranges where it is ordered by time, and what is
 /// left to test where it is not.
-pub fn time_rows(inner: &Inner, view: &View, dataset: &Dataset, time: Option<usize>, spans: &[Span]) -> Result<(Vec<Range<usize>>, Pred)> {
+pub fn time_rows(
+    inner: &Inner,
+    view: &View,
+    dataset: &Dataset,
+    time: Option<usize>,
+    spans: &[Span],
+) -> Result<(Vec<Range<usize>>, Pred)> {
     let all = 0..view.segment.rows();
-    let (Some(time), false) = (time, spans.is_empty() || spans.iter().any(|s| s.is_all())) else { return Ok((vec![all], Pred::True)) };
+    let (Some(time), false) = (time, spans.is_empty() || spans.iter().any(|s| s.is_all())) else {
+        return Ok((vec![all], Pred::True));
+    };
     let bounds: Vec<(i64, i64)> = spans.iter().map(|s| field_span(dataset, time, *s)).collect();
     let field = &dataset.field[time];
     let column = inner.column(&view.segment, field)?;
@@ -584,7 +669,9 @@ pub fn time_rows(inner: &Inner, view: &View, dataset: &Dataset, time: Option<usi
     let at = |row: usize| column.int(row).unwrap_or(i64::MAX);
     // Nulls come last and belong to no span.
     let end = partition(all.end, |row| column.int(row).is_some());
-    let ranges = bounds.into_iter().map(|(low, high)| partition(end, |row| at(row) < low)..partition(end, |row| at(row) <= high));
+    let ranges = bounds
+        .into_iter()
+        .map(|(low, high)| partition(end, |row| at(row) < low)..partition(end, |row| at(row) <= high));
     Ok((ranges.filter(|r| !r.is_empty()).collect(), Pred::True))
 }
 

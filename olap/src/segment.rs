@@ -9,7 +9,10 @@ use polars::io::SerReader;
 use polars::io::parquet::metadata::FileMetadataRef;
 use polars::io::parquet::read::{ParallelStrategy, ParquetReader};
 use polars::io::parquet::write::{ParquetCompression, ParquetWriter, StatisticsOptions};
-use polars::prelude::{Column as Series, DataFrame, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries, NewChunkedArray, PlSmallStr, StringChunked, UInt8Chunked, UInt16Chunked, UInt32Chunked};
+use polars::prelude::{
+    Column as Series, DataFrame, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries, NewChunkedArray,
+    PlSmallStr, StringChunked, UInt8Chunked, UInt16Chunked, UInt32Chunked,
+};
 use std::fs::File;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -63,7 +66,15 @@ pub fn sidecar_path(folder: &Path, id: u64) -> PathBuf {
 }
 
 /// Writes a segment and makes it durable. The result is doomed until a manifest names it.
-pub fn write(folder: &Path, id: u64, sorted_by: Option<String>, fields: &[(String, FieldType, u8)], columns: Vec<ColumnOut>, keys: &[u128], hashes: &[u64]) -> Result<Segment> {
+pub fn write(
+    folder: &Path,
+    id: u64,
+    sorted_by: Option<String>,
+    fields: &[(String, FieldType, u8)],
+    columns: Vec<ColumnOut>,
+    keys: &[u128],
+    hashes: &[u64],
+) -> Result<Segment> {
     let rows = keys.len();
     let metas: Vec<ColumnMeta> = fields
         .iter()
@@ -88,7 +99,10 @@ pub fn write(folder: &Path, id: u64, sorted_by: Option<String>, fields: &[(Strin
         .collect();
     let side_path = sidecar_path(folder, id);
     let path = parquet_path(folder, id);
-    let (side, written) = rayon::join(|| sidecar::write(&side_path, keys, hashes, &dicts), || write_parquet(&path, rows, fields, &columns));
+    let (side, written) = rayon::join(
+        || sidecar::write(&side_path, keys, hashes, &dicts),
+        || write_parquet(&path, rows, fields, &columns),
+    );
     let bytes = side? + written?;
     let meta = SegmentMeta { id, rows: rows as u32, bytes, sorted_by, columns: metas, deleted: None };
     let segment = Segment::open(folder, meta)?;
@@ -121,15 +135,26 @@ fn write_parquet(path: &Path, rows: usize, fields: &[(String, FieldType, u8)], c
                 let whole = !values.contains(&i64::MIN);
                 let some = |v: &i64| (*v != i64::MIN).then_some(*v);
                 series.push(match (narrow, whole) {
-                    (true, true) => Int32Chunked::from_vec(name, values.iter().map(|v| *v as i32).collect()).into_column(),
-                    (true, false) => Int32Chunked::from_iter_options(name, values.iter().map(|v| some(v).map(|v| v as i32))).into_column(),
+                    (true, true) => {
+                        Int32Chunked::from_vec(name, values.iter().map(|v| *v as i32).collect()).into_column()
+                    }
+                    (true, false) => {
+                        Int32Chunked::from_iter_options(name, values.iter().map(|v| some(v).map(|v| v as i32)))
+                            .into_column()
+                    }
                     (false, true) => Int64Chunked::from_vec(name, values.clone()).into_column(),
                     (false, false) => Int64Chunked::from_iter_options(name, values.iter().map(some)).into_column(),
                 });
             }
             ColumnOut::Point(points) => {
-                let lon = Float64Chunked::from_vec(PlSmallStr::from_string(format!("{name}.lon")), points.iter().map(|p| p.0).collect());
-                let lat = Float64Chunked::from_vec(PlSmallStr::from_string(format!("{name}.lat")), points.iter().map(|p| p.1).collect());
+                let lon = Float64Chunked::from_vec(
+                    PlSmallStr::from_string(format!("{name}.lon")),
+                    points.iter().map(|p| p.0).collect(),
+                );
+                let lat = Float64Chunked::from_vec(
+                    PlSmallStr::from_string(format!("{name}.lat")),
+                    points.iter().map(|p| p.1).collect(),
+                );
                 series.push(lon.into_series().into_column());
                 series.push(lat.into_series().into_column());
             }
@@ -158,7 +183,15 @@ impl Segment {
         if sidecar.rows() != meta.rows as usize {
             return Err(OlapError::corrupt(&path, "the sidecar holds another number of rows"));
         }
-        Ok(Self { uid: NEXT_UID.fetch_add(1, Ordering::Relaxed), meta, sidecar, parquet, path, metadata: OnceLock::new(), doomed: AtomicBool::new(false) })
+        Ok(Self {
+            uid: NEXT_UID.fetch_add(1, Ordering::Relaxed),
+            meta,
+            sidecar,
+            parquet,
+            path,
+            metadata: OnceLock::new(),
+            doomed: AtomicBool::new(false),
+        })
     }
 
     /// The files go when nobody uses the segment any more.
@@ -215,7 +248,10 @@ impl Segment {
                 let codes = codes(&frame.columns()[0])?;
                 let fits = with_max(&codes) <= dict.len() as i64;
                 if !fits || codes.len() != self.rows() {
-                    return Err(OlapError::corrupt(&self.path, format!("column '{}' and its dictionary differ", meta.name)));
+                    return Err(OlapError::corrupt(
+                        &self.path,
+                        format!("column '{}' and its dictionary differ", meta.name),
+                    ));
                 }
                 Column::Dict { codes, dict }
             }
@@ -226,7 +262,10 @@ impl Segment {
                     codes.push(text.map_or(u32::MAX, |t| builder.code(t)));
                 }
                 let null = builder.dict.len() as u32;
-                Column::Dict { codes: Codes::pack(codes.into_iter().map(|c| c.min(null)), null), dict: Arc::new(builder.dict) }
+                Column::Dict {
+                    codes: Codes::pack(codes.into_iter().map(|c| c.min(null)), null),
+                    dict: Arc::new(builder.dict),
+                }
             }
             Layout::Int => {
                 let mut values = ints(&frame.columns()[0])?;
@@ -270,7 +309,8 @@ impl Segment {
                     let values = ints(&frame.columns()[0])?;
                     for &i in group {
                         let value = values[at(i)];
-                        cells[i] = if value == i64::MIN { Cell::Null } else { Cell::Int(rescale(value, meta.scale, scale)) };
+                        cells[i] =
+                            if value == i64::MIN { Cell::Null } else { Cell::Int(rescale(value, meta.scale, scale)) };
                     }
                 }
                 Layout::Point => {
@@ -297,8 +337,13 @@ impl Segment {
                 ColumnOut::Text(out)
             }
             _ => match self.column(place, scale)? {
-                Column::Dict { codes, dict } => ColumnOut::Codes(Codes::U32(rows.iter().map(|r| codes.get(*r as usize) as u32).collect()), (*dict).clone()),
-                column @ Column::Int { .. } => ColumnOut::Int(rows.iter().map(|r| column.int(*r as usize).unwrap_or(i64::MIN)).collect()),
+                Column::Dict { codes, dict } => ColumnOut::Codes(
+                    Codes::U32(rows.iter().map(|r| codes.get(*r as usize) as u32).collect()),
+                    (*dict).clone(),
+                ),
+                column @ Column::Int { .. } => {
+                    ColumnOut::Int(rows.iter().map(|r| column.int(*r as usize).unwrap_or(i64::MIN)).collect())
+                }
                 Column::Point(points) => ColumnOut::Point(rows.iter().map(|r| points[*r as usize]).collect()),
                 Column::Missing => ColumnOut::Int(vec![i64::MIN; rows.len()]),
             },
@@ -375,7 +420,13 @@ fn ints(column: &Series) -> Result<Vec<i64>> {
         ($chunked:expr) => {
             for chunk in $chunked.downcast_iter() {
                 match chunk.validity() {
-                    Some(valid) if valid.unset_bits() > 0 => values.extend(chunk.values().iter().zip(valid.iter()).map(|(v, ok)| if ok { i64::from(*v) } else { i64::MIN })),
+                    Some(valid) if valid.unset_bits() > 0 => values.extend(
+                        chunk
+                            .values()
+                            .iter()
+                            .zip(valid.iter())
+                            .map(|(v, ok)| if ok { i64::from(*v) } else { i64::MIN }),
+                    ),
                     _ => values.extend(chunk.values().iter().map(|v| i64::from(*v))),
                 }
             }

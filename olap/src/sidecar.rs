@@ -72,14 +72,31 @@ impl Sidecar {
             }
             sections.push((kind, column, offset, length));
         }
-        let find = |kind: u32| sections.iter().find(|s| s.0 == kind).map(|s| (s.2, s.3)).ok_or_else(|| bad("a section is missing"));
+        let find = |kind: u32| {
+            sections.iter().find(|s| s.0 == kind).map(|s| (s.2, s.3)).ok_or_else(|| bad("a section is missing"))
+        };
         let (keys, length) = find(KEYS)?;
         let rows = length / 16;
         let (row_of, position_of, hashes, bloom) = (find(ROWS)?, find(POSITIONS)?, find(HASHES)?, find(BLOOM)?);
-        if row_of.1 != rows * 4 || position_of.1 != rows * 4 || hashes.1 != rows * 8 || bloom.1 == 0 || !bloom.1.is_multiple_of(64) {
+        if row_of.1 != rows * 4
+            || position_of.1 != rows * 4
+            || hashes.1 != rows * 8
+            || bloom.1 == 0
+            || !bloom.1.is_multiple_of(64)
+        {
             return Err(bad("sections differ in length"));
         }
-        Ok(Self { path: path.to_path_buf(), rows, keys, row_of: row_of.0, position_of: position_of.0, hashes: hashes.0, bloom, sections, map })
+        Ok(Self {
+            path: path.to_path_buf(),
+            rows,
+            keys,
+            row_of: row_of.0,
+            position_of: position_of.0,
+            hashes: hashes.0,
+            bloom,
+            sections,
+            map,
+        })
     }
 
     pub fn rows(&self) -> usize {
@@ -143,7 +160,8 @@ impl Sidecar {
             let middle = usize::midpoint(low, high);
             if self.key_at(middle) < key { low = middle + 1 } else { high = middle }
         }
-        (low < self.rows && self.key_at(low) == key).then(|| (self.u32(self.row_of + low * 4), self.u64(self.hashes + low * 8)))
+        (low < self.rows && self.key_at(low) == key)
+            .then(|| (self.u32(self.row_of + low * 4), self.u64(self.hashes + low * 8)))
     }
 
     /// The dictionary of a column.
@@ -190,7 +208,13 @@ pub fn write(path: &Path, keys: &[u128], hashes: &[u64], dicts: &[(u32, &Dict)])
             bloom[block * 64 + bit / 8] |= 1 << (bit % 8);
         }
     }
-    let mut lengths = vec![(KEYS, 0, rows * 16), (ROWS, 0, rows * 4), (POSITIONS, 0, rows * 4), (HASHES, 0, rows * 8), (BLOOM, 0, bloom.len())];
+    let mut lengths = vec![
+        (KEYS, 0, rows * 16),
+        (ROWS, 0, rows * 4),
+        (POSITIONS, 0, rows * 4),
+        (HASHES, 0, rows * 8),
+        (BLOOM, 0, bloom.len()),
+    ];
     lengths.extend(dicts.iter().map(|(column, dict)| (DICT, *column, 4 + dict.byte_len())));
     let file = File::create(path).map_err(OlapError::io(path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
@@ -268,7 +292,14 @@ mod tests {
     fn keys_are_found_and_strangers_are_not() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("1.side");
-        let key = |i: u32| *blake3::hash(&i.to_le_bytes()).as_bytes().first_chunk::<16>().map(|b| u128::from_le_bytes(*b)).as_ref().expect("16 bytes");
+        let key = |i: u32| {
+            *blake3::hash(&i.to_le_bytes())
+                .as_bytes()
+                .first_chunk::<16>()
+                .map(|b| u128::from_le_bytes(*b))
+                .as_ref()
+                .expect("16 bytes")
+        };
         let keys: Vec<u128> = (0..5_000).map(key).collect();
         let hashes: Vec<u64> = (0..5_000).collect();
         let dict = Dict { bytes: "甲b".into(), ends: vec![3, 4] };

@@ -130,7 +130,12 @@ impl Store {
         if self.0.read_only {
             return Err(OlapError::ReadOnly);
         }
-        let definition = self.0.catalogue().dataset(dataset).cloned().ok_or_else(|| OlapError::Query(format!("no dataset '{dataset}'")))?;
+        let definition = self
+            .0
+            .catalogue()
+            .dataset(dataset)
+            .cloned()
+            .ok_or_else(|| OlapError::Query(format!("no dataset '{dataset}'")))?;
         if let Some(table) = self.0.table(dataset) {
             compact::run(&table, &definition, true)?;
             self.0.forget_dead();
@@ -201,8 +206,10 @@ impl Inner {
 
     /// Lets go of cached columns of segments that are gone.
     pub fn forget_dead(&self) {
-        let tables: Vec<Arc<Table>> = self.tables.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let live: HashSet<u64> = tables.iter().flat_map(|t| t.snapshot().views.iter().map(|v| v.segment.uid).collect::<Vec<_>>()).collect();
+        let tables: Vec<Arc<Table>> =
+            self.tables.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let live: HashSet<u64> =
+            tables.iter().flat_map(|t| t.snapshot().views.iter().map(|v| v.segment.uid).collect::<Vec<_>>()).collect();
         self.cache.retain(|uid| live.contains(&uid));
     }
 }

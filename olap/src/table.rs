@@ -65,14 +65,24 @@ impl Table {
             match open_views(folder, &manifest) {
                 Ok(views) => break Snapshot::new(manifest, views)?,
                 // A running writer has replaced a segment between the two reads.
-                Err(OlapError::Io { source, .. }) if read_only && tries < 20 && source.kind() == std::io::ErrorKind::NotFound => tries += 1,
+                Err(OlapError::Io { source, .. })
+                    if read_only && tries < 20 && source.kind() == std::io::ErrorKind::NotFound =>
+                {
+                    tries += 1
+                }
                 Err(error) => return Err(error),
             }
         };
         if !read_only && folder.is_dir() {
             remove_leftovers(folder, &snapshot.manifest)?;
         }
-        Ok(Self { folder: folder.to_path_buf(), snapshot: RwLock::new(Arc::new(snapshot)), writing: Mutex::new(false), free: Condvar::new(), compacting: AtomicBool::new(false) })
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            snapshot: RwLock::new(Arc::new(snapshot)),
+            writing: Mutex::new(false),
+            free: Condvar::new(),
+            compacting: AtomicBool::new(false),
+        })
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -95,7 +105,8 @@ impl Table {
         // Kept first: a manifest that names a removed file would be worse than a leftover file.
         next.views.iter().for_each(|v| v.segment.keep());
         next.manifest.store(&self.folder)?;
-        let old = std::mem::replace(&mut *self.snapshot.write().unwrap_or_else(PoisonError::into_inner), Arc::new(next));
+        let old =
+            std::mem::replace(&mut *self.snapshot.write().unwrap_or_else(PoisonError::into_inner), Arc::new(next));
         let next = self.snapshot();
         let live: BTreeSet<u64> = next.views.iter().map(|v| v.segment.meta.id).collect();
         for (view, meta) in old.views.iter().zip(&old.manifest.segments) {
@@ -129,7 +140,8 @@ fn open_views(folder: &Path, manifest: &Manifest) -> Result<Vec<View>> {
                 Some((number, _)) => {
                     let path = deleted_path(folder, meta.id, number);
                     let bytes = std::fs::read(&path).map_err(OlapError::io(&path))?;
-                    let bitmap = RoaringBitmap::deserialize_from(&bytes[..]).map_err(|e| OlapError::corrupt(&path, e.to_string()))?;
+                    let bitmap = RoaringBitmap::deserialize_from(&bytes[..])
+                        .map_err(|e| OlapError::corrupt(&path, e.to_string()))?;
                     let mut bits = Bits::none(rows);
                     bitmap.iter().filter(|row| (*row as usize) < rows).for_each(|row| bits.set(row as usize));
                     Some(Arc::new(bits))
@@ -179,7 +191,13 @@ fn remove_leftovers(folder: &Path, manifest: &Manifest) -> Result<()> {
 
 impl Snapshot {
     pub fn new(manifest: Manifest, views: Vec<View>) -> Result<Self> {
-        let mut state = DatasetState { version: manifest.version, rows: views.iter().map(|v| v.live).sum(), first_event: None, watermark: None, loaded_at: manifest.loaded_at };
+        let mut state = DatasetState {
+            version: manifest.version,
+            rows: views.iter().map(|v| v.live).sum(),
+            first_event: None,
+            watermark: None,
+            loaded_at: manifest.loaded_at,
+        };
         for view in &views {
             if let Some((first, last)) = event_range(view)? {
                 state.first_event = Some(state.first_event.map_or(first, |f| f.min(first)));
@@ -193,7 +211,9 @@ impl Snapshot {
 /// First and last event time of the live rows, in milliseconds.
 fn event_range(view: &View) -> Result<Option<(i64, i64)>> {
     let meta = &view.segment.meta;
-    let Some(place) = meta.sorted_by.as_ref().and_then(|name| meta.columns.iter().position(|c| c.name == *name)) else { return Ok(None) };
+    let Some(place) = meta.sorted_by.as_ref().and_then(|name| meta.columns.iter().position(|c| c.name == *name)) else {
+        return Ok(None);
+    };
     let column = &meta.columns[place];
     let Some(mut range) = column.range else { return Ok(None) };
     if let Some(deleted) = &view.deleted {

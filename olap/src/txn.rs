@@ -36,8 +36,21 @@ impl Txn {
         let table = store.table_or_new(&dataset.name)?;
         let slot = table.slot();
         let snapshot = table.snapshot();
-        let views = snapshot.views.iter().map(|v| Pending { segment: v.segment.clone(), deleted: v.deleted.clone(), dirty: false, live: v.live }).collect();
-        Ok(Self { store, buffer: Buffer::new(dataset), dataset: dataset.clone(), views, manifest: snapshot.manifest.clone(), done: Committed::default(), table, _slot: slot })
+        let views = snapshot
+            .views
+            .iter()
+            .map(|v| Pending { segment: v.segment.clone(), deleted: v.deleted.clone(), dirty: false, live: v.live })
+            .collect();
+        Ok(Self {
+            store,
+            buffer: Buffer::new(dataset),
+            dataset: dataset.clone(),
+            views,
+            manifest: snapshot.manifest.clone(),
+            done: Committed::default(),
+            table,
+            _slot: slot,
+        })
     }
 
     /// Turns the buffered rows into a segment and marks what they replace.
@@ -118,7 +131,8 @@ impl Txn {
         rows.par_sort_unstable();
         let time = self.dataset.time.as_ref().and_then(|name| self.dataset.field_index(name));
         if let Some(times) = time.and_then(|index| self.buffer.ints(index)) {
-            let order = |row: &u32| (if times[*row as usize] == i64::MIN { i64::MAX } else { times[*row as usize] }, *row);
+            let order =
+                |row: &u32| (if times[*row as usize] == i64::MIN { i64::MAX } else { times[*row as usize] }, *row);
             if !rows.is_sorted_by_key(order) {
                 rows.par_sort_unstable_by_key(order);
             }
@@ -129,8 +143,14 @@ impl Txn {
         let hashes: Vec<u64> = rows.iter().map(|r| self.buffer.hashes[*r as usize]).collect();
         let id = self.manifest.next;
         self.manifest.next += 1;
-        let segment = segment::write(&self.table.folder, id, self.dataset.time.clone(), &fields, columns, &keys, &hashes)?;
-        self.views.push(Pending { live: segment.meta.rows.into(), segment: Arc::new(segment), deleted: None, dirty: false });
+        let segment =
+            segment::write(&self.table.folder, id, self.dataset.time.clone(), &fields, columns, &keys, &hashes)?;
+        self.views.push(Pending {
+            live: segment.meta.rows.into(),
+            segment: Arc::new(segment),
+            deleted: None,
+            dirty: false,
+        });
         Ok(())
     }
 }
@@ -138,7 +158,11 @@ impl Txn {
 impl SinkTxn for Txn {
     fn upsert(&mut self, batch: &Batch) -> zonglan_catalog::Result<()> {
         if batch.columns.len() != self.dataset.field.len() || batch.columns.iter().any(|c| c.len() != batch.len()) {
-            return Err(OlapError::Internal(format!("a batch of dataset {} has columns of other lengths or another number of them", self.dataset.name)).into());
+            return Err(OlapError::Internal(format!(
+                "a batch of dataset {} has columns of other lengths or another number of them",
+                self.dataset.name
+            ))
+            .into());
         }
         let mut from = 0;
         while from < batch.len() {
@@ -182,7 +206,13 @@ impl SinkTxn for Txn {
             if pending.live == 0 {
                 continue;
             }
-            let mut meta = self.manifest.segments.iter().find(|m| m.id == pending.segment.meta.id).unwrap_or(&pending.segment.meta).clone();
+            let mut meta = self
+                .manifest
+                .segments
+                .iter()
+                .find(|m| m.id == pending.segment.meta.id)
+                .unwrap_or(&pending.segment.meta)
+                .clone();
             if pending.dirty
                 && let Some(bits) = &pending.deleted
             {

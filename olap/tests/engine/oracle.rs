@@ -55,7 +55,11 @@ fn group(dim: &Dim, row: &Fields) -> Value {
                 match time.time {
                     Grain::HourOfDay => Value::Int(local.hour().into()),
                     Grain::Weekday => Value::Int(local.weekday().number_from_monday().into()),
-                    Grain::Hour => Value::Instant(ms - i64::from(local.minute()) * 60_000 - i64::from(local.second()) * 1000 - i64::from(local.and_utc().timestamp_subsec_millis())),
+                    Grain::Hour => Value::Instant(
+                        ms - i64::from(local.minute()) * 60_000
+                            - i64::from(local.second()) * 1000
+                            - i64::from(local.and_utc().timestamp_subsec_millis()),
+                    ),
                     grain => Value::Date(grain.floor_date(local.date())),
                 }
             }
@@ -83,11 +87,21 @@ fn measure(dataset: &Dataset, measure: &Measure, filter: &dyn Fn(&Measure) -> Fi
     let rows_in: Vec<&&Fields> = rows.iter().filter(|r| passes(&filter_of, r)).collect();
     let field = measure.field.as_deref().unwrap_or_default();
     let scale = dataset.field(field).map_or(0, |f| f.scale);
-    let value = |units: i128, scale: u8| if scale == 0 { Value::Int(units as i64) } else { Value::Decimal { units: units as i64, scale } };
+    let value = |units: i128, scale: u8| {
+        if scale == 0 { Value::Int(units as i64) } else { Value::Decimal { units: units as i64, scale } }
+    };
     let mut numbers: Vec<i128> = rows_in.iter().filter_map(|r| units(get(r, field))).collect();
     match measure.agg {
         Aggregate::Count => Value::Int(rows_in.len() as i64),
-        Aggregate::Distinct => Value::Int(rows_in.iter().map(|r| get(r, field)).filter(|v| !v.is_null()).map(Value::to_text).collect::<BTreeSet<_>>().len() as i64),
+        Aggregate::Distinct => Value::Int(
+            rows_in
+                .iter()
+                .map(|r| get(r, field))
+                .filter(|v| !v.is_null())
+                .map(Value::to_text)
+                .collect::<BTreeSet<_>>()
+                .len() as i64,
+        ),
         Aggregate::Ratio => {
             let term = |name: &Option<String>| {
                 let m = dataset.measure(name.as_deref().expect("term")).expect("measure");
@@ -95,7 +109,10 @@ fn measure(dataset: &Dataset, measure: &Measure, filter: &dyn Fn(&Measure) -> Fi
             };
             let digits = measure.digits.unwrap_or(2);
             match (term(&measure.numerator), term(&measure.denominator)) {
-                (Some(n), Some(d)) => div_half_even(n * i128::from(measure.factor.unwrap_or(1)) * 10i128.pow(digits.into()), d).map_or(Value::Null, |u| value(u, digits)),
+                (Some(n), Some(d)) => {
+                    div_half_even(n * i128::from(measure.factor.unwrap_or(1)) * 10i128.pow(digits.into()), d)
+                        .map_or(Value::Null, |u| value(u, digits))
+                }
                 _ => Value::Null,
             }
         }
@@ -104,7 +121,8 @@ fn measure(dataset: &Dataset, measure: &Measure, filter: &dyn Fn(&Measure) -> Fi
         Aggregate::Avg => {
             let digits = measure.digits.unwrap_or(2);
             let sum: i128 = numbers.iter().sum();
-            div_half_even(sum * 10i128.pow(digits.into()), numbers.len() as i128 * 10i128.pow(scale.into())).map_or(Value::Null, |u| value(u, digits))
+            div_half_even(sum * 10i128.pow(digits.into()), numbers.len() as i128 * 10i128.pow(scale.into()))
+                .map_or(Value::Null, |u| value(u, digits))
         }
         Aggregate::Min | Aggregate::Max => {
             numbers.sort_unstable();
@@ -115,14 +133,22 @@ fn measure(dataset: &Dataset, measure: &Measure, filter: &dyn Fn(&Measure) -> Fi
             numbers.sort_unstable();
             let rank = (measure.q.expect("q") * numbers.len() as f64).ceil().max(1.0) as usize;
             let digits = measure.digits.unwrap_or(scale).min(scale);
-            div_half_even(numbers[rank - 1], 10i128.pow((scale - digits).into())).map_or(Value::Null, |u| value(u, digits))
+            div_half_even(numbers[rank - 1], 10i128.pow((scale - digits).into()))
+                .map_or(Value::Null, |u| value(u, digits))
         }
         Aggregate::Stock => unreachable!("the oracle asks no stocks"),
     }
 }
 
 /// Measures by the values of the dimensions, as text keys so that they can be a map's.
-pub fn answer(dataset: &Dataset, query: &Query, filter: &Filter, typed: &dyn Fn(&Measure) -> Filter, span: Span, rows: &[Fields]) -> BTreeMap<Vec<String>, Vec<Value>> {
+pub fn answer(
+    dataset: &Dataset,
+    query: &Query,
+    filter: &Filter,
+    typed: &dyn Fn(&Measure) -> Filter,
+    span: Span,
+    rows: &[Fields],
+) -> BTreeMap<Vec<String>, Vec<Value>> {
     let mut groups: BTreeMap<Vec<String>, Vec<&Fields>> = BTreeMap::new();
     for row in rows {
         let inside = span.is_all() || matches!(get(row, "at"), Value::Instant(ms) if (span.from..span.to).contains(ms));
@@ -135,7 +161,16 @@ pub fn answer(dataset: &Dataset, query: &Query, filter: &Filter, typed: &dyn Fn(
     }
     groups
         .into_iter()
-        .map(|(key, rows)| (key, query.measures.iter().map(|m| measure(dataset, dataset.measure(m).expect("measure"), typed, &rows)).collect()))
+        .map(|(key, rows)| {
+            (
+                key,
+                query
+                    .measures
+                    .iter()
+                    .map(|m| measure(dataset, dataset.measure(m).expect("measure"), typed, &rows))
+                    .collect(),
+            )
+        })
         .collect()
 }
 

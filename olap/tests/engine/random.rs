@@ -40,7 +40,10 @@ prop_compose! {
 
 fn leaf() -> impl Strategy<Value = Json> {
     prop_oneof![
-        (0usize..3).prop_map(|c| { let c = ["theft", "fraud", "other"][c]; json!({"category":{"eq":c}}) }),
+        (0usize..3).prop_map(|c| {
+            let c = ["theft", "fraud", "other"][c];
+            json!({"category":{"eq":c}})
+        }),
         Just(json!({"category":{"in":["theft","other"]}})),
         Just(json!({"street":{"prefix":"310101"}})),
         (0i64..60).prop_map(|m| json!({"minutes":{"gte":m}})),
@@ -67,8 +70,21 @@ fn filter() -> impl Strategy<Value = Json> {
     })
 }
 
-const MEASURES: [&str; 13] =
-    ["count", "loss_sum", "loss_avg", "minutes_avg", "minutes_min", "last_at", "minutes_p90", "loss_median", "persons", "lengths", "theft", "slow_loss", "theft_rate"];
+const MEASURES: [&str; 13] = [
+    "count",
+    "loss_sum",
+    "loss_avg",
+    "minutes_avg",
+    "minutes_min",
+    "last_at",
+    "minutes_p90",
+    "loss_median",
+    "persons",
+    "lengths",
+    "theft",
+    "slow_loss",
+    "theft_rate",
+];
 
 fn query() -> impl Strategy<Value = Json> {
     let dim = prop_oneof![
@@ -79,7 +95,8 @@ fn query() -> impl Strategy<Value = Json> {
         Just(json!("loss")),
         Just(json!("day")),
         Just(json!({"field":"street","level":"district"})),
-        prop::sample::select(vec!["hour", "day", "week", "month", "quarter", "year", "hour_of_day", "weekday"]).prop_map(|g| json!({"time":g})),
+        prop::sample::select(vec!["hour", "day", "week", "month", "quarter", "year", "hour_of_day", "weekday"])
+            .prop_map(|g| json!({"time":g})),
         prop::sample::select(vec!["day", "week", "month", "weekday"]).prop_map(|g| json!({"time":g,"field":"day"})),
     ];
     let range = prop_oneof![
@@ -98,7 +115,7 @@ fn query() -> impl Strategy<Value = Json> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: std::env::var("ZONGLAN_CASES").ok().and_then(|c| c.parse().ok()).unwrap_or(64), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: std::env::var("ZONGLAN_CASES").ok().and_then(|c| c.parse().ok()).unwrap_or(24), ..ProptestConfig::default() })]
 
     #[test]
     fn engine_and_oracle_agree(rows_in in prop::collection::vec(row(), 0..300), commits in 1usize..4, gone in prop::collection::vec(0u32..400, 0..20), compact in any::<bool>(), queries in prop::collection::vec(query(), 1..12)) {
@@ -182,7 +199,9 @@ fn retype(catalogue: &zonglan_catalog::Catalogue, dataset: &zonglan_catalog::Dat
     let value = |field: &str, v: &Value| typed(catalogue, dataset.field(field).expect("field"), v).expect("typed");
     match filter {
         Filter::Cmp { field, op, value: v } => Filter::Cmp { field: field.clone(), op: *op, value: value(field, v) },
-        Filter::In { field, values } => Filter::In { field: field.clone(), values: values.iter().map(|v| value(field, v)).collect() },
+        Filter::In { field, values } => {
+            Filter::In { field: field.clone(), values: values.iter().map(|v| value(field, v)).collect() }
+        }
         other => other.clone(),
     }
 }

@@ -196,7 +196,7 @@ item = [
 ]
 "#;
 
-const ROLE: &str = "name = \"analyst\"\nlabel = { zh = \"分析\", en = \"Analyst\" }\nread = [\"*\"]\nrows = true\n";
+const ROLE: &str = "name = \"analyst\"\nlabel = { zh = \"分析\", en = \"Analyst\" }\nread = [\"*\"]\nrows = true\nclear = [\"internal\"]\n";
 
 const CALENDAR: [&str; 2] = [
     "year = 2024\nbasis = \"demo\"\noff = [\"2024-01-01\"]\nwork = [\"2024-02-04\"]\n",
@@ -211,7 +211,8 @@ pub fn catalogue() -> Arc<Catalogue> {
 
 /// The catalogue with one more field in `incident`.
 pub fn catalogue_with(more: &str) -> Arc<Catalogue> {
-    let labelled = |text: &str| text.replace("agg =", "label = { zh = \"数\", en = \"N\" }\ndefinition = \"按定义\"\nagg =");
+    let labelled =
+        |text: &str| text.replace("agg =", "label = { zh = \"数\", en = \"N\" }\ndefinition = \"按定义\"\nagg =");
     let incident = INCIDENT.replace("]\n\"#", "").trim_end().trim_end_matches(']').to_string() + more + "]\n";
     let file = |path: &str, text: &str| SourceFile { path: format!("t/{path}.toml"), text: text.to_string() };
     let files = [
@@ -246,7 +247,8 @@ pub fn bound(catalogue: &Catalogue, query: &serde_json::Value) -> BoundQuery {
 
 pub fn bound_in(catalogue: &Catalogue, query: &serde_json::Value, regions: &[&str]) -> BoundQuery {
     let query = serde_json::from_value(query.clone()).expect("a query");
-    bind(catalogue, catalogue.policy(), &principal(regions), &query, instant("2025-03-10T12:00:00")).unwrap_or_else(|e| panic!("{e}"))
+    bind(catalogue, catalogue.policy(), &principal(regions), &query, instant("2025-03-10T12:00:00"))
+        .unwrap_or_else(|e| panic!("{e}"))
 }
 
 pub fn open(dir: &Path) -> Store {

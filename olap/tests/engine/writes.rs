@@ -137,7 +137,10 @@ fn a_dead_transaction_leaves_nothing() {
     let folder = tempfile::tempdir().expect("folder");
     let columns = folder.path().join("columns/incident");
     let files = || {
-        let mut names: Vec<String> = std::fs::read_dir(&columns).expect("folder").map(|e| e.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = std::fs::read_dir(&columns)
+            .expect("folder")
+            .map(|e| e.expect("entry").file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     };
@@ -198,7 +201,9 @@ fn a_field_that_joins_later_reads_as_null() {
     let wider = catalogue_with(r#"{ name = "note", label = { zh = "备注", en = "Note" }, type = "text" },"#);
     store.set_catalogue(wider.clone());
     let dataset = wider.dataset("incident").expect("dataset").clone();
-    let ask = |query: serde_json::Value| rows(&store.query_blocking(&bound(&wider, &query), &Cancel::default()).expect("answers"));
+    let ask = |query: serde_json::Value| {
+        rows(&store.query_blocking(&bound(&wider, &query), &Cancel::default()).expect("answers"))
+    };
     assert_eq!(ask(json!({"dataset":"incident","measures":["count"],"by":["note"]})), json!([[null, 2]]));
     let put = |note: Option<&str>| {
         let mut fields = row(1, 1);
@@ -214,7 +219,10 @@ fn a_field_that_joins_later_reads_as_null() {
     assert_eq!(put(None).unchanged, 1, "an old row without the new field is the same row");
     assert_eq!(store.checksum("incident"), sum);
     assert_eq!(put(Some("x")).updated, 1);
-    assert_eq!(ask(json!({"dataset":"incident","rows":["id","note"],"order":["id"]})), json!([["n1", "x"], ["n2", null]]));
+    assert_eq!(
+        ask(json!({"dataset":"incident","rows":["id","note"],"order":["id"]})),
+        json!([["n1", "x"], ["n2", null]])
+    );
     store.compact("incident").expect("compacts");
     assert_eq!(ask(json!({"dataset":"incident","measures":["count"],"where":{"note":{"is_null":true}}})), json!([[1]]));
 }
@@ -230,7 +238,14 @@ fn large_transactions_spill_and_stay_invisible() {
     let batch = |from: u32, to: u32| {
         let mut batch = Batch::new(&dataset);
         for id in from..to {
-            batch.push_fields(&dataset, &fields(&[("id", Value::Text(id.to_string())), ("day", day.clone()), ("street", Value::Text(STREETS[id as usize % 3].into()))]));
+            batch.push_fields(
+                &dataset,
+                &fields(&[
+                    ("id", Value::Text(id.to_string())),
+                    ("day", day.clone()),
+                    ("street", Value::Text(STREETS[id as usize % 3].into())),
+                ]),
+            );
         }
         batch
     };
