@@ -29,7 +29,13 @@ impl Options {
         Self {
             demo: true,
             rows,
-            environment: vec![set("ZONGLAN_DEMO_LIVE_S", "0"), set("ZONGLAN_DEMO_UNTIL", "2026-06-30")],
+            environment: vec![
+                set("ZONGLAN_DEMO_LIVE_S", "0"),
+                set("ZONGLAN_DEMO_UNTIL", "2026-06-30"),
+                // All tests come from one address.
+                set("ZONGLAN_LIMITS_LOGINS_PER_MINUTE", "10000"),
+                set("ZONGLAN_LIMITS_REQUESTS_PER_SECOND", "10000"),
+            ],
             arguments: Vec::new(),
         }
     }

@@ -1,0 +1,271 @@
+//! The pages in a real browser: what people see, click and type.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::future::Future;
+use zonglan_tests::server::PASSWORD;
+use zonglan_tests::{Browser, Options, Server};
+
+use crate::city;
+
+/// Each test has a browser of its own; the runtime ends with it.
+fn drive<F: Future<Output = Result<()>>>(work: impl FnOnce() -> F) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work())
+}
+
+const DRAWN: &str = "const p = [...document.querySelectorAll('.panel[data-state]')]; \
+    return p.length > 9 && p.every(e => e.dataset.state !== 'loading')";
+
+/// Elements that spill over the window's width, texts that are cut without an ellipsis, and tiny letters.
+const UGLY: &str = r#"
+const bad = [];
+const wide = document.documentElement.scrollWidth - innerWidth;
+if (wide > 1) bad.push(`the page is ${wide}px wider than the window`);
+for (const e of document.querySelectorAll('main *')) {
+  const style = getComputedStyle(e);
+  if (style.visibility === 'hidden' || style.display === 'none' || e.closest('.visually-hidden, [hidden], svg, canvas')) continue;
+  const text = [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim()).map(n => n.data.trim()).join(' ');
+  if (!text) continue;
+  const box = e.getBoundingClientRect();
+  if (!box.width || !box.height) continue;
+  if (parseFloat(style.fontSize) < 11.9) bad.push(`${style.fontSize}: ${text.slice(0, 20)}`);
+  const panel = e.closest('.panel');
+  if (panel && !e.closest('.feed, table, .ranking')) {
+    const frame = panel.getBoundingClientRect();
+    if (box.right > frame.right + 2 || box.bottom > frame.bottom + 2) bad.push(`spills out of ${panel.dataset.panel}: ${text.slice(0, 20)}`);
+  }
+}
+return bad.slice(0, 12);
+"#;
+
+async fn looks_right(browser: &Browser) -> Result<()> {
+    let bad = browser.script(UGLY).await?;
+    ensure!(bad.as_array().is_some_and(Vec::is_empty), "{bad:#}");
+    Ok(())
+}
+
+#[test]
+fn the_home_board_draws_every_panel_at_three_sizes() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let mut browser = Browser::open(1920, 1080).await?;
+        browser.login(&city.address, "leader", PASSWORD).await?;
+        let sizes = [("wall", 1920, 1080), ("wall", 3840, 2160), ("desktop", 1440, 900), ("mobile", 390, 844)];
+        for (layout, width, height) in sizes {
+            browser.resize(width, height).await?;
+            browser.page.goto(&format!("{}/boards/home?layout={layout}", city.address)).await?;
+            browser.until("all panels", DRAWN).await?;
+            let failed = browser.script("return [...document.querySelectorAll('.panel[data-state=failed]')].map(e => e.innerText)").await?;
+            ensure!(failed.as_array().is_some_and(Vec::is_empty), "{layout}: {failed}");
+            tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+            browser.picture(&format!("home-{width}")).await?;
+            looks_right(&browser).await.with_context(|| format!("{layout} at {width}x{height}"))?;
+        }
+        let complaints = browser.complaints().await?;
+        ensure!(complaints.is_empty(), "{complaints:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_board_is_light_on_the_wire_and_fast_to_paint() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let browser = Browser::open(1920, 1080).await?;
+        browser.login(&city.address, "leader", PASSWORD).await?;
+        browser.page.goto(&format!("{}/boards/home?layout=wall", city.address)).await?;
+        browser.until("all panels", DRAWN).await?;
+        let script = "return [performance.getEntriesByType('paint').map(e => e.startTime)[0], \
+            performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')).reduce((s, e) => s + e.encodedBodySize, 0)]";
+        let figures = browser.script(script).await?;
+        let (paint, bytes) = (figures[0].as_f64().context("first paint")?, figures[1].as_f64().context("bytes")?);
+        eprintln!("home board: first paint after {paint:.0} ms, {:.0} kB in all", bytes / 1000.0);
+        ensure!(bytes < 1_500_000.0, "{bytes} bytes");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_click_leads_from_the_map_to_the_rows_and_back() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let browser = Browser::open(1920, 1080).await?;
+        browser.login(&city.address, "leader", PASSWORD).await?;
+        browser.page.goto(&format!("{}/boards/home?layout=wall&district=310104", city.address)).await?;
+        browser.until("all panels", DRAWN).await?;
+        ensure!(browser.visible_text().await?.contains("徐汇"), "the address restores the district");
+        // A figure is a link to what is behind it.
+        let link = browser.find(".panel[data-kind=number] a[href*='/explore']").await?;
+        let href = link.attr("href").await?.context("a link")?;
+        ensure!(href.contains("310104"), "the link keeps the district: {href}");
+        link.click().await?;
+        browser.until("the rows", "return document.querySelectorAll('#result tbody tr').length > 0").await?;
+        browser.picture("explore").await?;
+        looks_right(&browser).await?;
+        let rows = browser.script("return document.querySelector('#result').innerText").await?;
+        let rows = rows.as_str().unwrap_or_default();
+        ensure!(!rows.contains("黄浦区") && !rows.contains("浦东新区"), "another district's rows: {rows}");
+        browser.page.back().await?;
+        browser.until("the board again", DRAWN).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn the_map_narrows_the_board() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let browser = Browser::open(1920, 1080).await?;
+        browser.login(&city.address, "leader", PASSWORD).await?;
+        browser.page.goto(&format!("{}/boards/home?layout=wall", city.address)).await?;
+        browser.until("all panels", DRAWN).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+        // Clicks on a grid over the map until one hits a district.
+        let script = "const m = document.querySelector('.panel[data-kind=choropleth] .chart').getBoundingClientRect(); return [m.x, m.y, m.width, m.height]";
+        let frame: Vec<f64> = browser.script(script).await?.as_array().context("the map")?.iter().filter_map(Value::as_f64).collect();
+        for (fx, fy) in [(0.5, 0.5), (0.45, 0.6), (0.55, 0.55), (0.4, 0.7), (0.6, 0.65)] {
+            let (x, y) = (frame[0] + frame[2] * fx, frame[1] + frame[3] * fy);
+            let click = fantoccini::actions::MouseActions::new("mouse".into())
+                .then(fantoccini::actions::PointerAction::MoveTo { duration: None, x: x.round(), y: y.round() })
+                .then(fantoccini::actions::PointerAction::Down { button: 0 })
+                .then(fantoccini::actions::PointerAction::Up { button: 0 });
+            browser.page.perform_actions(click).await?;
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            if browser.page.current_url().await?.query().is_some_and(|q| q.contains("district=31")) {
+                browser.until("all panels", DRAWN).await?;
+                return Ok(());
+            }
+        }
+        anyhow::bail!("no click on the map reached a district: {}", browser.page.current_url().await?)
+    })
+}
+
+#[test]
+fn chinese_words_are_found_and_a_judgment_is_read() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let browser = Browser::open(1440, 900).await?;
+        browser.login(&city.address, "legal", PASSWORD).await?;
+        browser.page.goto(&format!("{}/cases?dataset=judgment", city.address)).await?;
+        browser.find("#q").await?.send_keys("“本院认为” 盗窃").await?;
+        browser.find("#search button[type=submit]").await?.click().await?;
+        browser.until("hits", "return document.querySelectorAll('#hits li mark').length > 0").await?;
+        browser.picture("cases").await?;
+        looks_right(&browser).await?;
+        ensure!(browser.script("return document.querySelectorAll('#facets a, #facets button, #facets input').length > 3").await? == true);
+        browser.find("#hits li a").await?.click().await?;
+        browser.until("the judgment", "return document.body.innerText.includes('本院认为') && document.querySelectorAll('mark').length > 0").await?;
+        browser.picture("case").await?;
+        looks_right(&browser).await
+    })
+}
+
+#[test]
+fn a_file_is_imported_on_the_page() -> Result<()> {
+    drive(|| async {
+        let server = Server::start(Options::demo(500))?;
+        let browser = Browser::open(1440, 900).await?;
+        browser.login(&server.address, "admin", PASSWORD).await?;
+        browser.page.goto(&format!("{}/import?dataset=incident", server.address)).await?;
+        let file = tempfile::Builder::new().suffix(".csv").tempfile()?;
+        std::fs::write(
+            file.path(),
+            "编号,接警时间,类别,区,警情内容\nW1,2026-06-30 08:00:00,traffic,徐汇区,网页导入一\nW2,2026-06-30 09:00:00,traffic,黄浦区,网页导入二\nW3,坏时间,traffic,黄浦区,网页导入三\n",
+        )?;
+        browser.find("input[type=file]").await?.send_keys(&file.path().display().to_string()).await?;
+        browser.until("the preview", "return document.querySelector('#import').innerText.includes('网页导入')").await?;
+        browser.picture("import-preview").await?;
+        let go = "const b = [...document.querySelectorAll('#import button')].find(b => b.classList.contains('primary') && !b.disabled); if (!b) return false; b.click(); return true";
+        // The columns' headings differ from the labels, so the page asks which field is meant.
+        let pick = r#"
+const want = {'编号': 'id', '接警时间': 'reported_at', '类别': 'category', '区': 'district', '警情内容': 'narrative'};
+for (const s of document.querySelectorAll('#import select')) {
+  const heading = s.dataset.column ?? '';
+  const option = [...s.options].find(o => o.value === want[heading]);
+  if (option && s.value !== option.value) { s.value = option.value; s.dispatchEvent(new Event('change', {bubbles: true})); }
+}
+return true"#;
+        browser.script(pick).await?;
+        browser.until("the button that loads", go).await?;
+        browser.until("the result", "return /隔离|退回|未通过|错误/.test(document.querySelector('#import').innerText) && document.querySelector('#import').innerText.includes('3')").await?;
+        browser.picture("import-result").await?;
+        looks_right(&browser).await?;
+        let found = serde_json::json!({"dataset": "incident", "measures": ["count"], "where": {"narrative": {"text": "\"网页导入\""}}});
+        ensure!(server.client("leader")?.number(&found)? == 2.0);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_premises_is_registered_on_the_page() -> Result<()> {
+    drive(|| async {
+        let server = Server::start(Options::demo(500))?;
+        let browser = Browser::open(1440, 900).await?;
+        browser.login(&server.address, "clerk-310104", PASSWORD).await?;
+        browser.page.goto(&format!("{}/records/premises/new", server.address)).await?;
+        browser.find("input[name=name]").await?.send_keys("浏览器旅馆").await?;
+        // Nothing typed is lost when fields are missing.
+        browser.find("form button[type=submit]").await?.click().await?;
+        browser.until("the errors", "return document.querySelectorAll('form [aria-invalid=true]').length > 0").await?;
+        browser.picture("record-errors").await?;
+        let fill = r#"
+const set = (name, value) => { const e = document.querySelector(`form [name=${name}]`); e.value = value; e.dispatchEvent(new Event('input', {bubbles: true})); e.dispatchEvent(new Event('change', {bubbles: true})); };
+set('kind', 'hotel'); set('status', 'open'); set('district', '310104'); set('address', '测试路9号');
+const reason = document.querySelector('form [name=reason]'); if (reason) set('reason', '新开业');
+return document.querySelector('form [name=name]').value"#;
+        ensure!(browser.script(fill).await? == "浏览器旅馆", "the name is still there");
+        browser.find("form button[type=submit]").await?.click().await?;
+        browser.until("the record", "return document.body.innerText.includes('浏览器旅馆') && !location.pathname.endsWith('/new')").await?;
+        browser.picture("record").await?;
+        looks_right(&browser).await?;
+        let count = serde_json::json!({"dataset": "premises", "measures": ["count"], "where": {"name": {"eq": "浏览器旅馆"}}});
+        let leader = server.client("leader")?;
+        let start = std::time::Instant::now();
+        while leader.number(&count)? != 1.0 {
+            ensure!(start.elapsed().as_secs() < 2, "not counted within two seconds");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn two_districts_see_two_boards() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let mut texts = Vec::new();
+        for user in ["leader", "leader-310104"] {
+            let browser = Browser::open(1920, 1080).await?;
+            browser.login(&city.address, user, PASSWORD).await?;
+            browser.page.goto(&format!("{}/boards/home?layout=wall", city.address)).await?;
+            browser.until("all panels", DRAWN).await?;
+            let numbers = browser.script("return [...document.querySelectorAll('.panel[data-kind=number] .panel-body')].map(e => e.innerText)").await?;
+            browser.picture(&format!("board-{user}")).await?;
+            texts.push(numbers);
+        }
+        ensure!(texts[0] != texts[1] && texts[0].as_array().is_some_and(|n| n.len() >= 6), "{texts:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn other_pages_look_right_on_a_desk_and_a_phone() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let mut browser = Browser::open(1440, 900).await?;
+        browser.login(&city.address, "clerk", PASSWORD).await?;
+        let pages = ["/", "/explore", "/cases", "/datasets", "/datasets/incident", "/records/premises", "/import"];
+        for (width, height) in [(1440, 900), (390, 844)] {
+            browser.resize(width, height).await?;
+            for path in pages {
+                browser.page.goto(&format!("{}{path}", city.address)).await?;
+                browser.until("a quiet page", "return document.readyState === 'complete' && !document.querySelector('main [aria-busy=true]')").await?;
+                let name = if path == "/" { "start".to_string() } else { path.trim_start_matches('/').replace('/', "-") };
+                browser.picture(&format!("{name}-{width}")).await?;
+                looks_right(&browser).await.with_context(|| format!("{path} at {width}"))?;
+            }
+        }
+        let complaints = browser.complaints().await?;
+        ensure!(complaints.is_empty(), "{complaints:?}");
+        Ok(())
+    })
+}
