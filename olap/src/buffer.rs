@@ -9,7 +9,7 @@ use zonglan_catalog::dataset::{Dataset, FieldType, SearchMode};
 
 /// Rows of a segment at most, and bytes of buffered rows at which a segment is cut before that.
 pub const SEGMENT_ROWS: usize = 1 << 20;
-pub const BUFFER_BYTES: usize = 128 << 20;
+pub const BUFFER_BYTES: usize = 96 << 20;
 
 /// Rows after which a column whose values mostly differ stops being coded.
 pub const PROBE_ROWS: usize = 16_384;

@@ -15,6 +15,28 @@ pub enum Codes {
     I64(Vec<i64>),
 }
 
+/// A code of any width.
+pub trait Code: Copy {
+    fn wide(self) -> i64;
+    fn place(self) -> usize;
+}
+
+macro_rules! code {
+    ($($kind:ty),*) => {
+        $(impl Code for $kind {
+            #[inline]
+            fn wide(self) -> i64 {
+                i64::from(self)
+            }
+            #[inline]
+            fn place(self) -> usize {
+                self as usize
+            }
+        })*
+    };
+}
+code!(u8, u16, u32, i64);
+
 /// Runs a body with the typed slice of some [`Codes`].
 macro_rules! with_codes {
     ($codes:expr, $slice:ident => $body:expr) => {
@@ -44,7 +66,7 @@ impl Codes {
 
     #[inline]
     pub fn get(&self, row: usize) -> i64 {
-        with_codes!(self, c => c[row] as i64)
+        with_codes!(self, c => c[row].wide())
     }
 
     /// Packs codes known to lie in `0..=max`.
@@ -155,7 +177,7 @@ impl Column {
             return Column::Int { codes: Codes::U8(vec![0; values.len()]), base: 0, step: 1, null: 0 };
         }
         for &v in values {
-            if v != i64::MIN && (v.wrapping_sub(min) as u64) % 1000 != 0 {
+            if v != i64::MIN && !(v.wrapping_sub(min) as u64).is_multiple_of(1000) {
                 thousand = false;
                 break;
             }

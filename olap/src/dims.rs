@@ -1,6 +1,6 @@
 //! Dimensions: the values of groups, and where each row of a segment belongs.
 
-use crate::column::{Codes, Column, with_codes};
+use crate::column::{Code, Codes, Column, with_codes};
 use crate::error::{OlapError, Result};
 use crate::store::Inner;
 use crate::table::View;
@@ -145,7 +145,7 @@ impl LocalDim {
             (Column::Int { .. }, DimKind::Time(grain)) => time_places(column, field.kind, grain),
             (Column::Int { codes, base, step, null }, _) => match codes {
                 Codes::U8(_) | Codes::U16(_) => {
-                    let top = with_codes!(codes, c => c.iter().map(|v| *v as i64).max()).unwrap_or(0);
+                    let top = with_codes!(codes, c => c.iter().map(|v| v.wide()).max()).unwrap_or(0);
                     let values = (0..=top)
                         .map(|code| if code == *null { DimVal::Null } else { DimVal::Int(base + step * code) })
                         .collect();
@@ -169,7 +169,7 @@ impl LocalDim {
             Places::Code(column) => match &**column {
                 Column::Dict { codes, .. } | Column::Int { codes, .. } => with_codes!(codes, c => {
                     for (group, row) in groups.iter_mut().zip(rows) {
-                        *group = *group * count + c[*row as usize] as u64;
+                        *group = *group * count + c[*row as usize].place() as u64;
                     }
                 }),
                 _ => {}
@@ -177,7 +177,7 @@ impl LocalDim {
             Places::Table(column, table) => match &**column {
                 Column::Dict { codes, .. } | Column::Int { codes, .. } => with_codes!(codes, c => {
                     for (group, row) in groups.iter_mut().zip(rows) {
-                        *group = *group * count + u64::from(table[c[*row as usize] as usize]);
+                        *group = *group * count + u64::from(table[c[*row as usize].place()]);
                     }
                 }),
                 _ => {}
@@ -187,7 +187,7 @@ impl LocalDim {
                     let (offset, last) = (base - first, table.len() - 1);
                     with_codes!(codes, c => {
                         for (group, row) in groups.iter_mut().zip(rows) {
-                            let code = c[*row as usize] as i64;
+                            let code = c[*row as usize].wide();
                             let place = if code == *null { last } else { ((offset + step * code) as u64 / HOUR as u64) as usize };
                             *group = *group * count + u64::from(table[place]);
                         }
@@ -244,7 +244,7 @@ fn time_places(column: Arc<Column>, kind: FieldType, grain: Grain) -> LocalDim {
     };
     let mut range: Option<(i64, i64)> = None;
     with_codes!(codes, c => for v in c {
-        let v = *v as i64;
+        let v = v.wide();
         if v != *null {
             range = Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))));
         }
@@ -287,7 +287,7 @@ fn time_places(column: Arc<Column>, kind: FieldType, grain: Grain) -> LocalDim {
 }
 
 fn codes_hold(codes: &Codes, code: i64) -> bool {
-    code != -1 && with_codes!(codes, c => c.iter().any(|v| *v as i64 == code))
+    code != -1 && with_codes!(codes, c => c.iter().any(|v| v.wide() == code))
 }
 
 /// Starts of the periods that a span touches, oldest first; for cyclic grains all places of the

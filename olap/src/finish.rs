@@ -200,9 +200,13 @@ fn condition(name: &str, json: &serde_json::Value) -> Result<Vec<Condition>> {
         match filter {
             Filter::And(list) if !not => list.iter().try_for_each(|f| walk(f, not, out)),
             Filter::Not(inner) => walk(inner, !not, out),
-            Filter::Cmp { op, value, .. } => Some(out.push(Condition { op: *op, not, values: vec![value.as_f64()?] })),
+            Filter::Cmp { op, value, .. } => {
+                out.push(Condition { op: *op, not, values: vec![value.as_f64()?] });
+                Some(())
+            }
             Filter::In { values, .. } => {
-                Some(out.push(Condition { op: Op::Eq, not, values: values.iter().filter_map(Value::as_f64).collect() }))
+                out.push(Condition { op: Op::Eq, not, values: values.iter().filter_map(Value::as_f64).collect() });
+                Some(())
             }
             _ => None,
         }

@@ -3,7 +3,7 @@
 //! A condition on text is decided once for each entry of a dictionary; rows then only look up
 //! their code. Conditions on numbers become one range of codes.
 
-use crate::column::{Bits, Column, with_codes};
+use crate::column::{Bits, Code, Column, with_codes};
 use crate::error::{OlapError, Result};
 use crate::store::Inner;
 use crate::table::View;
@@ -362,7 +362,7 @@ impl Bound {
                 if let Column::Dict { codes, .. } = &**column {
                     with_codes!(codes, c => {
                         let c = &c[start..start + length];
-                        fill(out, length, |i| table[c[i] as usize]);
+                        fill(out, length, |i| table[c[i].place()]);
                     });
                 }
             }
@@ -371,7 +371,7 @@ impl Bound {
                     with_codes!(codes, c => {
                         let c = &c[start..start + length];
                         let (low, high) = (*low, *high);
-                        fill(out, length, |i| { let v = c[i] as i64; (v >= low) & (v <= high) });
+                        fill(out, length, |i| { let v = c[i].wide(); (v >= low) & (v <= high) });
                     });
                 }
             }

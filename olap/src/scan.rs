@@ -1,7 +1,7 @@
 //! Grouping and aggregating: each piece of a segment into a small table of its own codes, merged
 //! by values into the answer.
 
-use crate::column::{Codes, Column, with_codes};
+use crate::column::{Code, Codes, Column, with_codes};
 use crate::dims::{DimPlan, Domain, LocalDim};
 use crate::error::{OlapError, Result};
 use crate::hash;
@@ -551,14 +551,14 @@ impl Local {
         match column {
             Some(Column::Dict { codes, dict }) => with_codes!(codes, c => match self {
                 Local::Bits { words, values } => for (row, group) in pairs() {
-                    let code = c[*row as usize] as usize;
+                    let code = c[*row as usize].place();
                     if code < *values {
                         let bit = *group as usize * *values + code;
                         words[bit / 64] |= 1 << (bit % 64);
                     }
                 },
                 Local::Distinct(seen) => for (row, group) in pairs() {
-                    let code = c[*row as usize] as usize;
+                    let code = c[*row as usize].place();
                     if code < dict.len() {
                         seen.insert(u64::from(*group) << 32 | code as u64);
                     }
@@ -567,7 +567,7 @@ impl Local {
             }),
             Some(Column::Int { codes, base, step, null }) => with_codes!(codes, c => {
                 let (base, step, null) = (*base, *step, *null);
-                let found = || pairs().map(|(row, group)| (c[*row as usize] as i64, *group as usize)).filter(|(code, _)| *code != null);
+                let found = || pairs().map(|(row, group)| (c[*row as usize].wide(), *group as usize)).filter(|(code, _)| *code != null);
                 match self {
                     Local::Sum(sums) => for (code, group) in found() {
                         sums[group].0 += i128::from(base + step * code);

@@ -71,7 +71,7 @@ pub fn write(
     id: u64,
     sorted_by: Option<String>,
     fields: &[(String, FieldType, u8)],
-    columns: Vec<ColumnOut>,
+    mut columns: Vec<ColumnOut>,
     keys: &[u128],
     hashes: &[u64],
 ) -> Result<Segment> {
@@ -89,11 +89,11 @@ pub fn write(
             ColumnMeta { name: name.clone(), kind: *kind, scale: *scale, layout, range }
         })
         .collect();
-    let dicts: Vec<(u32, &Dict)> = columns
-        .iter()
+    let dicts: Vec<(u32, Dict)> = columns
+        .iter_mut()
         .zip(0u32..)
         .filter_map(|(column, index)| match column {
-            ColumnOut::Codes(_, dict) => Some((index, dict)),
+            ColumnOut::Codes(_, dict) => Some((index, std::mem::take(dict))),
             _ => None,
         })
         .collect();
@@ -101,7 +101,7 @@ pub fn write(
     let path = parquet_path(folder, id);
     let (side, written) = rayon::join(
         || sidecar::write(&side_path, keys, hashes, &dicts),
-        || write_parquet(&path, rows, fields, &columns),
+        || write_parquet(&path, rows, fields, columns),
     );
     let bytes = side? + written?;
     let meta = SegmentMeta { id, rows: rows as u32, bytes, sorted_by, columns: metas, deleted: None };
@@ -118,16 +118,16 @@ fn range_of(values: &[i64]) -> Option<(i64, i64)> {
     range
 }
 
-fn write_parquet(path: &Path, rows: usize, fields: &[(String, FieldType, u8)], columns: &[ColumnOut]) -> Result<u64> {
+fn write_parquet(path: &Path, rows: usize, fields: &[(String, FieldType, u8)], columns: Vec<ColumnOut>) -> Result<u64> {
     let mut series: Vec<Series> = Vec::new();
     for ((name, ..), column) in fields.iter().zip(columns) {
         let name = PlSmallStr::from_str(name);
         match column {
             ColumnOut::Codes(codes, _) => series.push(match codes {
-                Codes::U8(c) => UInt8Chunked::from_vec(name, c.clone()).into_column(),
-                Codes::U16(c) => UInt16Chunked::from_vec(name, c.clone()).into_column(),
-                Codes::U32(c) => UInt32Chunked::from_vec(name, c.clone()).into_column(),
-                Codes::I64(c) => Int64Chunked::from_vec(name, c.clone()).into_column(),
+                Codes::U8(c) => UInt8Chunked::from_vec(name, c).into_column(),
+                Codes::U16(c) => UInt16Chunked::from_vec(name, c).into_column(),
+                Codes::U32(c) => UInt32Chunked::from_vec(name, c).into_column(),
+                Codes::I64(c) => Int64Chunked::from_vec(name, c).into_column(),
             }),
             ColumnOut::Text(texts) => series.push(StringChunked::from_iter_options(name, texts.iter()).into_column()),
             ColumnOut::Int(values) => {
@@ -142,7 +142,7 @@ fn write_parquet(path: &Path, rows: usize, fields: &[(String, FieldType, u8)], c
                         Int32Chunked::from_iter_options(name, values.iter().map(|v| some(v).map(|v| v as i32)))
                             .into_column()
                     }
-                    (false, true) => Int64Chunked::from_vec(name, values.clone()).into_column(),
+                    (false, true) => Int64Chunked::from_vec(name, values).into_column(),
                     (false, false) => Int64Chunked::from_iter_options(name, values.iter().map(some)).into_column(),
                 });
             }

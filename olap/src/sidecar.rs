@@ -190,7 +190,7 @@ fn bloom_place(key: u128, blocks: usize) -> (usize, u64) {
 }
 
 /// Writes a sidecar and makes it durable. `keys` and `hashes` are in row order.
-pub fn write(path: &Path, keys: &[u128], hashes: &[u64], dicts: &[(u32, &Dict)]) -> Result<u64> {
+pub fn write(path: &Path, keys: &[u128], hashes: &[u64], dicts: &[(u32, Dict)]) -> Result<u64> {
     use rayon::slice::ParallelSliceMut;
     let rows = keys.len();
     let mut order: Vec<(u128, u32)> = keys.iter().copied().zip(0u32..).collect();
@@ -303,7 +303,7 @@ mod tests {
         let keys: Vec<u128> = (0..5_000).map(key).collect();
         let hashes: Vec<u64> = (0..5_000).collect();
         let dict = Dict { bytes: "甲b".into(), ends: vec![3, 4] };
-        write(&path, &keys, &hashes, &[(4, &dict)]).expect("writes");
+        write(&path, &keys, &hashes, &[(4, dict.clone())]).expect("writes");
         let sidecar = Sidecar::open(&path).expect("opens");
         for row in 0..5_000u32 {
             assert_eq!(sidecar.find(keys[row as usize]), Some((row, u64::from(row))));
