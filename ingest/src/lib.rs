@@ -11,6 +11,7 @@ mod error;
 mod follower;
 mod import;
 mod journal;
+mod keys;
 mod mapping;
 mod occurrence;
 mod parse;

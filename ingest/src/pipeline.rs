@@ -7,6 +7,7 @@ use crate::quarantine::Quarantine;
 use crate::rows::{self, Parsed};
 use crate::source::{Opened, Piece, Stop};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
@@ -50,7 +51,7 @@ pub(crate) fn run(flow: Flow, mut quarantine: Quarantine) -> Result<()> {
         }
         let (pieces_in, pieces) = sync_channel::<(u64, Piece)>(in_flight);
         let pieces = Arc::new(Mutex::new(pieces));
-        let (parsed_in, parsed) = sync_channel::<(u64, Parsed)>(in_flight);
+        let (parsed_in, parsed) = sync_channel::<(u64, Option<Parsed>)>(in_flight);
         let reader = scope.spawn(move || -> Result<u64> {
             let mut count = 0;
             opened.run(&mut |piece| {
@@ -68,7 +69,9 @@ pub(crate) fn run(flow: Flow, mut quarantine: Quarantine) -> Result<()> {
                 loop {
                     let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((number, piece)) = next else { return };
-                    if parsed_in.send((number, rows::parse(plan, layout, piece))).is_err() {
+                    // A panic must not leave the others waiting for this piece.
+                    let parsed = catch_unwind(AssertUnwindSafe(|| rows::parse(plan, layout, piece))).ok();
+                    if parsed_in.send((number, parsed)).is_err() {
                         return;
                     }
                 }
@@ -126,7 +129,7 @@ struct Counts {
 
 /// Takes parsed pieces in order, numbers rows without key, and passes batches to all stores.
 fn coordinate(
-    parsed: &Receiver<(u64, Parsed)>,
+    parsed: &Receiver<(u64, Option<Parsed>)>,
     token_back: &SyncSender<()>,
     feeds: &mut [Feed],
     quarantine: &mut Quarantine,
@@ -137,6 +140,7 @@ fn coordinate(
     let mut waiting: BTreeMap<u64, Parsed> = BTreeMap::new();
     let mut occurrences = Occurrences::default();
     while let Ok((number, piece)) = parsed.recv() {
+        let piece = piece.ok_or_else(|| IngestError::Internal("an import thread panicked".into()))?;
         waiting.insert(number, piece);
         while let Some(mut piece) = waiting.remove(&counts.pieces) {
             if cancel.is_cancelled() {
