@@ -107,7 +107,7 @@ impl RecordStore {
                 let fields: Fields =
                     values.filter(|(name, value)| !value.is_null() && name != values::STATE_FIELD).collect();
                 let id = fields.get(&dataset.field[key].name).map(Value::to_text).unwrap_or_default();
-                let missing = values::missing(&dataset, &fields);
+                let missing = values::missing(&dataset, &fields, &[]);
                 let why = match missing.first() {
                     _ if id.is_empty() => Some(format!("{}为空", dataset.field[key].label.zh)),
                     Some(error) => Some(error.message.clone()),

@@ -168,7 +168,8 @@ impl RecordStore {
         let key = &dataset.key[0];
         let pattern = dataset.register.as_ref().map(|r| Pattern::parse(&r.numbering, &dataset.name)).transpose()?;
         let numbered = pattern.is_some() && fields.get(key).is_none_or(Value::is_null);
-        errors.extend(values::missing(&dataset, &fields).into_iter().filter(|e| !(numbered && e.field == *key)));
+        let absent = values::missing(&dataset, &fields, &errors);
+        errors.extend(absent.into_iter().filter(|e| !(numbered && e.field == *key)));
         if !errors.is_empty() {
             let mut conn = self.db.readers().acquire().await.map_err(db)?;
             let known = |e: &FieldError| errors.iter().any(|o| o.field == e.field);
@@ -238,7 +239,7 @@ impl RecordStore {
                             fields.insert(name, value);
                         }
                     }
-                    errors.extend(values::missing(&dataset, &fields));
+                    errors.extend(values::missing(&dataset, &fields, &errors));
                     errors.extend(duplicates(txn.conn(), &dataset, &fields, Some(&old)).await?);
                     if !errors.is_empty() {
                         return Err(invalid(&dataset, errors));

@@ -124,9 +124,11 @@ pub(super) fn read_input(
     (fields, errors)
 }
 
-/// Required fields that are missing after a write.
-pub(super) fn missing(dataset: &Dataset, fields: &Fields) -> Vec<FieldError> {
-    let absent = |f: &&Field| f.required && f.name != STATE_FIELD && fields.get(&f.name).is_none_or(Value::is_null);
+/// Required fields that are missing after a write and have no error of their own already.
+pub(super) fn missing(dataset: &Dataset, fields: &Fields, known: &[FieldError]) -> Vec<FieldError> {
+    let told = |f: &Field| known.iter().any(|e| e.field == f.name);
+    let absent =
+        |f: &&Field| f.required && f.name != STATE_FIELD && !told(f) && fields.get(&f.name).is_none_or(Value::is_null);
     dataset
         .field
         .iter()
