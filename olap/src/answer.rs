@@ -1,9 +1,10 @@
 //! What the datasets computed for a window, joined on the values of the dimensions.
 
+use crate::aggregate::State;
 use crate::dims::{self, DimVal};
 use crate::error::{OlapError, Result};
 use crate::plan::{Expr, PartPlan, Plan, Window};
-use crate::scan::{Groups, Job, State, Stop};
+use crate::scan::{Groups, Job, Stop};
 use crate::store::Inner;
 use crate::table::Snapshot;
 use std::collections::HashMap;

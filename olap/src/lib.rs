@@ -1,5 +1,6 @@
 //! The columnar store and the engine of the logical query.
 
+mod aggregate;
 mod answer;
 mod buffer;
 mod cache;
