@@ -4,7 +4,7 @@ fn main() {
     let dist = std::path::Path::new("web/dist");
     println!("cargo::rerun-if-changed=web/dist");
     println!("cargo::rerun-if-changed=templates");
-    let missing: Vec<&str> = ["app.css", "board.js", "search.js", "explore.js", "import.js", "records.js", "app.js"]
+    let missing: Vec<&str> = ["app.css", "board.css", "board.js", "search.js", "explore.js", "import.js", "records.js", "app.js", "api.js"]
         .into_iter()
         .filter(|name| !dist.join(name).is_file())
         .collect();

@@ -95,9 +95,10 @@ impl ChartSpec {
         Some(Json::Object(cell))
     }
 
-    /// Smallest and largest value of the main series.
+    /// Smallest and largest value of the main series; a map colours by its first one only.
     pub fn extent(&self) -> Option<(f64, f64)> {
-        let values = || self.series.iter().filter(|s| s.role == SeriesRole::Main).flat_map(|s| s.values.iter().copied().flatten());
+        let shown = if self.kind == ElementKind::Choropleth { 1 } else { usize::MAX };
+        let values = || self.series.iter().filter(|s| s.role == SeriesRole::Main).take(shown).flat_map(|s| s.values.iter().copied().flatten());
         let low = values().min_by(f64::total_cmp)?;
         let high = values().max_by(f64::total_cmp)?;
         Some((low, high))
@@ -211,7 +212,7 @@ impl Builder<'_> {
         if self.element.kind == ElementKind::Pie {
             fold_slices(&mut spec, self.element.limit.unwrap_or(MAX_SLICES).min(MAX_SLICES), self.lang);
         }
-        if self.element.kind == ElementKind::Ranking {
+        if self.element.kind == ElementKind::Ranking || (self.element.kind == ElementKind::Bar && self.element.limit.is_some() && !spec.ordered) {
             rank(&mut spec, self.element.limit);
         }
         Ok(spec)

@@ -262,7 +262,9 @@ fn visual_map(spec: &ChartSpec, extra: Json) -> Json {
 }
 
 fn choropleth(spec: &ChartSpec) -> Json {
-    let data = |keep: &dyn Fn(&str) -> bool, labels: bool| -> Vec<Json> {
+    let (low, high) = spec.extent().unwrap_or_default();
+    let breaks = palette::breaks(low, high);
+    let data = |keep: &dyn Fn(&str) -> bool| -> Vec<Json> {
         spec.categories
             .iter()
             .enumerate()
@@ -275,8 +277,9 @@ fn choropleth(spec: &ChartSpec) -> Json {
                     "name": code, "value": spec.series.first()?.values[i], "cell": spec.cell(i, 0), "index": i,
                     "text": spec.series.first()?.text(i), "title": category.label, "selected": spec.selected == Some(i),
                 });
-                if !labels {
-                    one["label"] = json!({"show": false});
+                one["more"] = spec.series.iter().map(|s| json!([s.name, with_unit(&s.text(i), &s.unit)])).collect();
+                if spec.series.first()?.values[i].is_some_and(|v| palette::class_step(palette::class_of(v, &breaks), breaks.len() - 1) >= palette::INVERSE_STEP) {
+                    one["label"] = json!({"color": "$panel", "textBorderWidth": 0});
                 }
                 Some(one)
             })
@@ -295,7 +298,7 @@ fn choropleth(spec: &ChartSpec) -> Json {
     let name = spec.series.first().map(|s| s.name.clone()).unwrap_or_default();
     let mut whole = base("shanghai", &name);
     whole["data"] = json!(
-        data(&|_| true, true)
+        data(&|_| true)
             .into_iter()
             .map(|mut one| {
                 if one["name"].as_str().is_some_and(core) {
@@ -310,7 +313,7 @@ fn choropleth(spec: &ChartSpec) -> Json {
     merge(&mut whole, json!({"left": "38%", "right": 10, "top": 6, "bottom": 8}));
     let mut inset = base("shanghai-core", &name);
     inset["data"] = json!(
-        data(&core, true)
+        data(&core)
             .into_iter()
             .map(|mut one| {
                 mark_selected(&mut one);
@@ -335,6 +338,10 @@ fn mark_selected(one: &mut Json) {
     if let Json::Object(map) = one {
         map.remove("selected");
     }
+}
+
+fn with_unit(text: &str, unit: &str) -> String {
+    if unit.is_empty() { text.to_string() } else { format!("{text} {unit}") }
 }
 
 fn merge(into: &mut Json, from: Json) {

@@ -14,6 +14,8 @@ pub mod pages;
 pub mod palette;
 pub mod panel;
 pub mod render;
+#[cfg(test)]
+mod test_support;
 
 pub use board::{BoardVars, FrameLine, board_queries};
 pub use chart::ChartSpec;

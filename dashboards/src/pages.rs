@@ -86,11 +86,13 @@ impl BoardPage {
     pub fn new(chrome: Chrome, catalogue: &Catalogue, board: &Board, params: &BTreeMap<String, String>) -> Result<Self> {
         let vars = crate::board::BoardVars::read(catalogue, board, params)?;
         let one_of = |key: &str, allowed: &[&str]| params.get(key).filter(|v| allowed.contains(&v.as_str())).cloned().unwrap_or_else(|| "auto".into());
+        let layout = one_of("layout", &["wall", "desktop", "mobile"]);
         let lang = chrome.lang;
         let variables = crate::board::variable_views(catalogue, board, &vars, lang);
         let data = data_block(&serde_json::json!({
             "board": board.name,
             "datasets": crate::board::datasets(board),
+            "rowPages": row_pages(catalogue, crate::board::datasets(board).iter().map(String::as_str)),
             "variables": variables,
             "regionVariable": board.variables.iter().find(|(_, v)| v.kind == VariableKind::Region).map(|(n, v)| (n, v.field.clone())),
             "lang": lang.code(),
@@ -99,14 +101,36 @@ impl BoardPage {
         Ok(Self {
             name: board.name.clone(),
             title: lang.pick(&board.title).to_string(),
-            layout: one_of("layout", &["wall", "desktop", "mobile"]),
-            theme: one_of("theme", &["dark", "light"]),
+            theme: match (one_of("theme", &["dark", "light"]).as_str(), layout.as_str()) {
+                // A chosen layout fixes the ground, too: walls are dark, desks light.
+                ("auto", "wall") => "dark".into(),
+                ("auto", "desktop" | "mobile") => "light".into(),
+                (theme, _) => theme.to_string(),
+            },
+            layout,
             panels: crate::board::shells(board, lang),
             variables,
             data,
             chrome,
         })
     }
+}
+
+/// Where the rows of datasets have pages of their own: `/records/x/` or `/cases/`, by dataset.
+fn row_pages<'a>(catalogue: &Catalogue, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    names
+        .filter_map(|name| catalogue.dataset(name))
+        .filter_map(|d| {
+            let page = if d.register.is_some() {
+                format!("/records/{}/", d.name)
+            } else if d.is_searchable() && d.key.len() == 1 {
+                "/cases/".to_string()
+            } else {
+                return None;
+            };
+            Some((d.name.clone(), page))
+        })
+        .collect()
 }
 
 /// Figures and rows of one query. The query lives in `?q=`; without it the page offers datasets.
@@ -122,7 +146,8 @@ impl ExplorePage {
     /// `datasets` are those that the user may read; `may_export` shows the export buttons.
     pub fn new(chrome: Chrome, catalogue: &Catalogue, datasets: &[&Dataset], may_export: bool) -> Self {
         let views: BTreeMap<&str, DatasetView> = datasets.iter().map(|d| (d.name.as_str(), DatasetView::new(catalogue, d, chrome.lang))).collect();
-        let data = data_block(&serde_json::json!({"datasets": views, "mayExport": may_export, "lang": chrome.lang.code()}));
+        let pages = row_pages(catalogue, datasets.iter().map(|d| d.name.as_str()));
+        let data = data_block(&serde_json::json!({"datasets": views, "rowPages": pages, "mayExport": may_export, "lang": chrome.lang.code()}));
         Self { chrome, data }
     }
 }

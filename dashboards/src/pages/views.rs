@@ -153,12 +153,16 @@ impl DatasetView {
 
 impl FieldView {
     fn new(catalogue: &Catalogue, field: &Field, lang: Lang) -> Self {
-        let codes = match catalogue.codes_of(field) {
-            Some(list) if list.item.len() <= CODES_ON_PAGE => {
-                list.item.iter().filter(|i| i.replaced_by.is_none()).map(|i| (i.code.clone(), lang.t(&i.zh, &i.en).to_string())).collect()
-            }
-            _ => Vec::new(),
-        };
+        // Of the regions only those of the field's level; streets are too many for every page.
+        let district = |code: &str| field.kind != FieldType::Region || (code.len() == 6 && code != "310000");
+        let items = catalogue.codes_of(field).into_iter().flat_map(|list| &list.item);
+        let mut codes: Vec<(String, String)> = items
+            .filter(|i| i.replaced_by.is_none() && district(&i.code))
+            .map(|i| (i.code.clone(), lang.t(&i.zh, &i.en).to_string()))
+            .collect();
+        if codes.len() > CODES_ON_PAGE || (field.kind == FieldType::Region && field.level != Some(RegionLevel::District)) {
+            codes.clear();
+        }
         Self {
             name: field.name.clone(),
             label: lang.pick(&field.label).to_string(),

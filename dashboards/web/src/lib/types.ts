@@ -1,0 +1,91 @@
+// What the API and the pages' data blocks hold.
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type Cell = Record<string, Json>;
+
+export interface FieldView {
+  name: string;
+  label: string;
+  type: "text" | "code" | "int" | "decimal" | "bool" | "date" | "instant" | "point" | "region" | "file" | "ref";
+  required: boolean;
+  unit: string;
+  search: "none" | "keyword" | "zh";
+  sensitivity: "public" | "internal" | "personal" | "secret";
+  level: string | null;
+  basis: string;
+  help: string;
+  section: string;
+  scale: number;
+  min: number | null;
+  max: number | null;
+  max_length: number | null;
+  codes: [string, string][];
+}
+
+export interface MeasureView {
+  name: string;
+  label: string;
+  unit: string;
+  definition: string;
+  direction: "higher_is_better" | "lower_is_better" | "neutral";
+}
+
+export interface DatasetView {
+  name: string;
+  label: string;
+  source: "records" | "import";
+  register: boolean;
+  time: string | null;
+  region: string | null;
+  key: string[];
+  title: string | null;
+  list: string[];
+  parent: [string, string] | null;
+  fields: FieldView[];
+  measures: MeasureView[];
+}
+
+export interface Range {
+  from?: string;
+  to?: string;
+  last?: string;
+  this?: string;
+  previous?: string;
+}
+
+export type Dim = string | { time: string; field?: string } | { field: string; level: string };
+
+export interface Query {
+  dataset: string;
+  measures?: string[];
+  by?: Dim[];
+  rows?: string[];
+  where?: { [key: string]: Json };
+  range?: Range;
+  compare?: string;
+  having?: { [key: string]: Json };
+  order?: string[];
+  limit?: number;
+  cursor?: string | null;
+}
+
+export interface Column {
+  name: string;
+  type: string;
+  unit: string;
+  label?: string;
+  labels?: Record<string, string>;
+}
+
+export interface Table {
+  columns: Column[];
+  rows: Json[][];
+  meta: { total?: number; cursor?: string; watermark?: number; suppressed?: number; engine?: string; rollup?: string; times?: Record<string, number> };
+}
+
+export interface Drill {
+  kind: "finer" | "time" | "dimension" | "rows" | "definition";
+  label: string;
+  query: Query;
+  href: string;
+}
