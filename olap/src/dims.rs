@@ -267,9 +267,8 @@ fn time_places(column: Arc<Column>, kind: FieldType, grain: Grain) -> LocalDim {
         }
     } else if first >= WHOLE_HOURS_FROM && (last - first) / HOUR < 4_000_000 {
         let from = first.div_euclid(HOUR) * HOUR;
-        let mut table: Vec<u32> = (0..=(last - from) / HOUR)
-            .map(|hour| values.id(DimVal::Int(period_of_instant(from + hour * HOUR, grain))))
-            .collect();
+        let mut table: Vec<u32> =
+            hours(from, (last - from) / HOUR + 1, grain).into_iter().map(|v| values.id(DimVal::Int(v))).collect();
         if codes_hold(codes, *null) {
             table.push(values.id(DimVal::Null));
         } else {
@@ -284,6 +283,40 @@ fn time_places(column: Arc<Column>, kind: FieldType, grain: Grain) -> LocalDim {
     let rows =
         (0..codes.len()).map(|r| values.id(column.int(r).map_or(DimVal::Null, |v| DimVal::Int(one(v))))).collect();
     LocalDim { places: Places::Rows(rows), values: values.values }
+}
+
+/// The period of each of `count` hours. Clocks change at most once within a week, so where both
+/// ends of a week have one offset from UTC, the hours between need no look into the zone's rules.
+fn hours(from: i64, count: i64, grain: Grain) -> Vec<i64> {
+    const BLOCK: i64 = 7 * 24;
+    let offset = |ms: i64| to_local(ms).and_utc().timestamp_millis() - ms;
+    let mut out = Vec::with_capacity(count as usize);
+    let mut known = (i64::MIN, 0);
+    for block in (0..count).step_by(BLOCK as usize) {
+        let first = from + block * HOUR;
+        let length = BLOCK.min(count - block);
+        let (start, end) = (offset(first), offset(first + length * HOUR));
+        for hour in 0..length {
+            let utc = first + hour * HOUR;
+            if start != end {
+                out.push(period_of_instant(utc, grain));
+                continue;
+            }
+            let local = utc + start;
+            let day = local.div_euclid(24 * HOUR);
+            out.push(match grain {
+                Grain::Hour => utc,
+                Grain::HourOfDay => local.rem_euclid(24 * HOUR) / HOUR,
+                _ => {
+                    if known.0 != day {
+                        known = (day, period_of_date(date_of(day as i32), grain));
+                    }
+                    known.1
+                }
+            });
+        }
+    }
+    out
 }
 
 fn codes_hold(codes: &Codes, code: i64) -> bool {
@@ -370,4 +403,31 @@ pub fn days_earlier(span: Span, count: u64) -> Span {
         }
     };
     Span { from: shift(span.from), to: shift(span.to) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_follow_the_zone() {
+        // Through the summer times of 1986 to 1991, and an ordinary year.
+        for year in [1986, 1988, 1991, 2024] {
+            let from = local_midnight(NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default());
+            for grain in [
+                Grain::Hour,
+                Grain::Day,
+                Grain::Week,
+                Grain::Month,
+                Grain::Quarter,
+                Grain::Year,
+                Grain::HourOfDay,
+                Grain::Weekday,
+            ] {
+                for (hour, period) in (0..).zip(hours(from, 366 * 24, grain)) {
+                    assert_eq!(period, period_of_instant(from + hour * HOUR, grain), "{year} {grain:?} {hour}");
+                }
+            }
+        }
+    }
 }
