@@ -201,8 +201,9 @@ async fn write(
                 .push_bind(actor);
         });
         query.build().execute(txn.conn()).await.map_err(db)?;
-        let entries: Vec<_> = part.iter().map(|item| entry(dataset, item, 1, None, actor, reason)).collect();
-        txn.log_many(now, &entries).await?;
+        for item in part {
+            txn.log(now, &entry(dataset, item, 1, None, actor, reason));
+        }
     }
     let sql =
         format!("UPDATE {} SET version = ?, doc = ?, updated_at = ?, updated_by = ? WHERE seq = ?", table(dataset));
@@ -217,7 +218,7 @@ async fn write(
             .execute(txn.conn())
             .await
             .map_err(db)?;
-        txn.log(now, &entry(dataset, item, version, Some(&row.doc), actor, reason)).await?;
+        txn.log(now, &entry(dataset, item, version, Some(&row.doc), actor, reason));
     }
     Ok(loaded)
 }

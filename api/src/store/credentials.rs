@@ -202,7 +202,8 @@ impl Identity {
                             address: Some(&address),
                             ..AuditEntry::default()
                         };
-                        txn.audit(&entry).await.map(|_| ())
+                        txn.audit(&entry);
+                        Ok(())
                     })
                 });
                 work.await?;
@@ -332,7 +333,8 @@ impl Identity {
                             .await
                             .map_err(db)?;
                     }
-                    audit(txn, &username, action, &username, None).await
+                    audit(txn, &username, action, &username, None);
+                    Ok(())
                 })
             })
             .await
@@ -431,5 +433,6 @@ async fn insert(txn: &mut Txn, key: &[u8; 32], credential: &Credential, action: 
         address: Some(&credential.address),
         ..AuditEntry::default()
     };
-    txn.audit(&entry).await.map(|_| ())
+    txn.audit(&entry);
+    Ok(())
 }

@@ -44,10 +44,17 @@ type Reply = Box<dyn FnOnce(Result<(), &str>) + Send>;
 struct Outcome {
     /// Whether the write's statements stay in the transaction.
     keep: bool,
+    /// The database failed: SQLite may have rolled everything back by itself, so the group ends.
+    broken: Option<Error>,
     reply: Reply,
 }
 
-type Work = Box<dyn for<'a> FnOnce(&'a mut Txn) -> BoxFuture<'a, Outcome> + Send>;
+type Call = Box<dyn for<'a> FnOnce(&'a mut Txn) -> BoxFuture<'a, Outcome> + Send>;
+
+struct Work {
+    call: Call,
+    savepoint: bool,
+}
 
 enum Message {
     Work(Work),
@@ -125,11 +132,30 @@ impl Db {
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Txn) -> BoxFuture<'a, Result<T>> + Send + 'static,
     {
+        self.submit(work, true).await
+    }
+
+    /// The same for work that fails only before it changes rows ([`Txn::wrote`]), which saves the
+    /// savepoint. Where it fails later all the same, nothing of its group is saved.
+    pub(super) async fn write_checked<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Txn) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    {
+        self.submit(work, false).await
+    }
+
+    async fn submit<T, F>(&self, work: F, savepoint: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Txn) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    {
         let (tx, rx) = oneshot::channel::<Result<T>>();
-        let boxed: Work = Box::new(move |txn| {
+        let call: Call = Box::new(move |txn| {
             Box::pin(async move {
                 let result = work(txn).await;
                 let keep = result.is_ok();
+                let broken = result.as_ref().err().and_then(|error| breaks(error, txn, savepoint));
                 let reply: Reply = Box::new(move |committed| {
                     let answer = match committed {
                         Ok(()) => result,
@@ -138,10 +164,10 @@ impl Db {
                     // Nobody may be waiting any more.
                     let _ = tx.send(answer);
                 });
-                Outcome { keep, reply }
+                Outcome { keep, broken, reply }
             })
         });
-        self.writer.send(Message::Work(boxed)).await.map_err(|_| StoreError::Closing)?;
+        self.writer.send(Message::Work(Work { call, savepoint })).await.map_err(|_| StoreError::Closing)?;
         rx.await.map_err(|_| Error::from(StoreError::NotCommitted("the writer stopped".into())))?
     }
 
@@ -152,6 +178,17 @@ impl Db {
             let _ = rx.await;
         }
         self.readers.close().await;
+    }
+}
+
+/// Why a group cannot go on after this failure of one of its writes.
+fn breaks(error: &Error, txn: &Txn, savepoint: bool) -> Option<Error> {
+    match StoreError::of(error) {
+        Some(StoreError::Database(_) | StoreError::DiskFull(_) | StoreError::Busy(_)) => {
+            Some(Error::new(error.class, error.code, error.message.clone()))
+        }
+        _ if !savepoint && txn.has_written() => Some(Error::internal(format!("a checked write failed late: {error}"))),
+        _ => None,
     }
 }
 
@@ -227,11 +264,14 @@ async fn commit_group(
         let started = Instant::now();
         let mut next = first.into_iter().next();
         while let Some(work) = next.take() {
-            txn.savepoint().await?;
-            let outcome = work(txn).await;
+            txn.start(work.savepoint).await?;
+            let outcome = (work.call)(txn).await;
             replies.push(outcome.reply);
+            if let Some(error) = outcome.broken {
+                return Err(error);
+            }
             if !outcome.keep {
-                txn.undo().await?;
+                txn.undo(work.savepoint).await?;
             }
             if replies.len() < GROUP && started.elapsed() < GROUP_TIME {
                 match rx.try_recv() {
@@ -242,10 +282,7 @@ async fn commit_group(
             }
         }
         let sealed = txn.has_open() && seal(txn, closing.is_some());
-        if sealed {
-            txn.seal().await?;
-        }
-        txn.commit().await?;
+        txn.commit(sealed).await?;
         Ok(sealed)
     }
     .await;

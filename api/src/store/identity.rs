@@ -236,7 +236,8 @@ impl Identity {
                         let message = format!("用户 {} 已存在", info.username);
                         return Err(Error::new(ErrorClass::Conflict, "identity.exists", message));
                     }
-                    audit(txn, &actor, "user_created", &info.username, Some(json(info)?)).await
+                    audit(txn, &actor, "user_created", &info.username, Some(json(info)?));
+                    Ok(())
                 })
             })
             .await?;
@@ -386,7 +387,7 @@ impl Identity {
                     .execute(txn.conn())
                     .await
                     .map_err(db)?;
-                    audit(txn, &actor, action, &name, Some(json(info)?)).await?;
+                    audit(txn, &actor, action, &name, Some(json(info)?));
                     let info = user.info.clone();
                     inner.write().users.insert(name, user);
                     Ok(info)
@@ -498,13 +499,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::internal)
 }
 
-pub(super) async fn audit(
+pub(super) fn audit(
     txn: &mut Txn,
     actor: &str,
     action: &str,
     username: &str,
     detail: Option<String>,
-) -> Result<()> {
+) {
     let entry = AuditEntry {
         at: txn.now(),
         actor,
@@ -513,7 +514,7 @@ pub(super) async fn audit(
         detail: detail.as_deref(),
         ..AuditEntry::default()
     };
-    txn.audit(&entry).await.map(|_| ())
+    txn.audit(&entry);
 }
 
 /// The key under which a secret is stored.

@@ -3,7 +3,7 @@
 use super::access::Access;
 use super::error::db;
 use super::records::{Record, RecordStore};
-use super::rules::push_sql;
+use super::rules::{Use, push_sql};
 use super::tables::{column, indexed, table};
 use super::values::{self, Fields, State};
 use serde::{Deserialize, Serialize};
@@ -127,9 +127,8 @@ impl RecordStore {
         let keys = sort_keys(&access, &request.sort)?;
         let limit = request.limit.unwrap_or(50).clamp(1, PAGE_LIMIT);
 
-        let page = self.page(&access, request, &filter, &keys, limit);
-        let count = self.count(&access, request, &filter);
-        let (rows, total) = tokio::try_join!(page, count)?;
+        let total = self.count(&access, request, &filter).await?;
+        let rows = self.page(&access, request, &filter, &keys, limit, total).await?;
         let cursor = match rows.last() {
             Some((last, value)) if rows.len() as u64 == limit && keys.len() <= 1 => {
                 Some(json!([value, last.seq]).to_string())
@@ -166,6 +165,7 @@ impl RecordStore {
         filter: &Filter,
         keys: &[Key],
         limit: u64,
+        total: Total,
     ) -> Result<Vec<(Row, Json)>> {
         let dataset = &access.dataset;
         let sort_value = keys.first().map_or("NULL", |k| k.expression.as_str());
@@ -174,7 +174,10 @@ impl RecordStore {
             Row::COLUMNS,
             table(dataset)
         ));
-        push_where(&mut query, access, request, filter)?;
+        // Where many records match, walking the index of the sort order meets a page of them soon;
+        // an index of the filter would have them all sorted first.
+        let walk = matches!(total, Total::AtLeast(_));
+        push_where(&mut query, access, request, filter, if walk { Use::Sort } else { Use::Filter }, keys.is_empty())?;
         match &request.cursor {
             Some(cursor) => push_cursor(&mut query, keys, cursor)?,
             None if request.offset > 100_000 => {
@@ -200,7 +203,7 @@ impl RecordStore {
     async fn count(&self, access: &Access, request: &ListRequest, filter: &Filter) -> Result<Total> {
         let mut query =
             QueryBuilder::new(format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE ", table(&access.dataset)));
-        push_where(&mut query, access, request, filter)?;
+        push_where(&mut query, access, request, filter, Use::Filter, false)?;
         query.push(" LIMIT ").push_bind(COUNT_LIMIT as i64 + 1).push(")");
         let count: i64 = query.build_query_scalar().fetch_one(self.db.readers()).await.map_err(db)?;
         Ok(if count as u64 > COUNT_LIMIT { Total::AtLeast(COUNT_LIMIT) } else { Total::Exact(count as u64) })
@@ -244,8 +247,14 @@ fn push_where(
     access: &Access,
     request: &ListRequest,
     filter: &Filter,
+    indexes: Use,
+    by_age: bool,
 ) -> Result<()> {
     let dataset = &access.dataset;
+    // The order of age is that of the rows themselves, which no index on the state gives.
+    if by_age && indexes == Use::Sort && request.state != StateFilter::All {
+        query.push("+");
+    }
     query.push(match request.state {
         StateFilter::Open => "state = 'open'",
         StateFilter::Closed => "state = 'closed'",
@@ -253,7 +262,7 @@ fn push_where(
     });
     if !filter.is_true() {
         query.push(" AND ");
-        push_sql(query, dataset, filter)?;
+        push_sql(query, dataset, filter, indexes)?;
     }
     if let Some(words) = request.q.as_deref().map(str::trim).filter(|w| !w.is_empty()) {
         let texts = dataset.list_fields().into_iter().chain(dataset.title.as_deref());

@@ -115,7 +115,13 @@ impl ChangeLog {
     /// Stores an event; on disk when this returns.
     pub async fn audit(&self, event: AuditEvent) -> Result<()> {
         let at = self.clock.now();
-        self.db.write(move |txn| Box::pin(async move { write_event(txn, at, &event).await })).await
+        let write = self.db.write_checked(move |txn| {
+            Box::pin(async move {
+                write_event(txn, at, &event);
+                Ok(())
+            })
+        });
+        write.await
     }
 
     /// Queues an event without waiting for the disk; order and time are those of the call.
@@ -169,7 +175,7 @@ impl ChangeLog {
     }
 }
 
-async fn write_event(txn: &mut super::txn::Txn, at: i64, event: &AuditEvent) -> Result<()> {
+fn write_event(txn: &mut super::txn::Txn, at: i64, event: &AuditEvent) {
     let detail = event.detail.as_ref().map(serde_json::Value::to_string);
     let entry = AuditEntry {
         at,
@@ -181,7 +187,7 @@ async fn write_event(txn: &mut super::txn::Txn, at: i64, event: &AuditEvent) -> 
         address: event.address.as_deref(),
         detail: detail.as_deref(),
     };
-    txn.audit(&entry).await.map(|_| ())
+    txn.audit(&entry);
 }
 
 /// Writes queued events, many a transaction. Ends with the last `ChangeLog`.
@@ -199,10 +205,10 @@ async fn drain(db: Db, mut queued: mpsc::UnboundedReceiver<Later>) {
         let events = Arc::new(events);
         for attempt in 0..600 {
             let batch = events.clone();
-            let written = db.write(move |txn| {
+            let written = db.write_checked(move |txn| {
                 Box::pin(async move {
                     for (at, event) in batch.iter() {
-                        write_event(txn, *at, event).await?;
+                        write_event(txn, *at, event);
                     }
                     Ok(())
                 })

@@ -1,6 +1,5 @@
 //! Record numbers such as `PR2026000123`, gapless within a series as writes are committed in order.
 
-use super::error::db;
 use super::txn::Txn;
 use super::values::Fields;
 use zonglan_catalog::dataset::Dataset;
@@ -89,11 +88,7 @@ impl Pattern {
     /// Takes the next number of the series.
     pub async fn next(&self, txn: &mut Txn, dataset: &Dataset, fields: &Fields, now: i64) -> Result<String> {
         let (before, after, width) = self.around(dataset, fields, now);
-        let last: i64 = sqlx::query_scalar("INSERT INTO number_series (series, last) VALUES (?, 1) ON CONFLICT (series) DO UPDATE SET last = last + 1 RETURNING last")
-            .bind(format!("{}/{before}#{after}", dataset.name))
-            .fetch_one(txn.conn())
-            .await
-            .map_err(db)?;
+        let last = txn.next_number(&format!("{}/{before}#{after}", dataset.name)).await?;
         Ok(format!("{before}{last:0width$}{after}"))
     }
 
@@ -122,12 +117,7 @@ impl Pattern {
             }
         }
         for (series, last) in highest {
-            sqlx::query("INSERT INTO number_series (series, last) VALUES (?, ?) ON CONFLICT (series) DO UPDATE SET last = max(last, excluded.last)")
-                .bind(series)
-                .bind(last)
-                .execute(txn.conn())
-                .await
-                .map_err(db)?;
+            txn.skip_numbers(&series, last).await?;
         }
         Ok(())
     }

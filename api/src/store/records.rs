@@ -186,7 +186,7 @@ impl RecordStore {
         let job_dataset = dataset.clone();
         let stored = self
             .db
-            .write(move |txn| {
+            .write_checked(move |txn| {
                 Box::pin(async move {
                     insert(txn, &job_dataset, fields, pattern.filter(|_| numbered), parent.as_ref(), &author).await
                 })
@@ -216,7 +216,7 @@ impl RecordStore {
         let (id, within) = (id.to_string(), access.clone());
         let stored = self
             .db
-            .write(move |txn| {
+            .write_checked(move |txn| {
                 Box::pin(async move {
                     let dataset = within.dataset.clone();
                     let old = visible(txn, &within, &id).await?;
@@ -280,7 +280,7 @@ impl RecordStore {
         let (id, within) = (id.to_string(), access.clone());
         let stored = self
             .db
-            .write(move |txn| {
+            .write_checked(move |txn| {
                 Box::pin(async move {
                     let dataset = within.dataset.clone();
                     let old = visible(txn, &within, &id).await?;
@@ -496,6 +496,7 @@ async fn insert(
             }
             return Err(invalid(dataset, vec![FieldError { field: key, message: format!("编号 {id} 已存在") }]));
         };
+        txn.wrote();
         let entry = ChangeEntry {
             actor: &author.user,
             action: "create",
@@ -507,7 +508,7 @@ async fn insert(
             before: None,
             after: Some(&doc),
         };
-        txn.log(now, &entry).await?;
+        txn.log(now, &entry);
         let by = author.user.clone();
         return Ok(Stored {
             seq,
@@ -554,6 +555,7 @@ async fn update(
         .execute(txn.conn())
         .await
         .map_err(db)?;
+    txn.wrote();
     let entry = ChangeEntry {
         actor: &author.user,
         action,
@@ -565,6 +567,6 @@ async fn update(
         before: Some(&old.doc),
         after: Some(&doc),
     };
-    txn.log(now, &entry).await?;
+    txn.log(now, &entry);
     Ok(Stored { version, state, fields, doc, updated_at: now, updated_by: author.user.clone(), ..old })
 }

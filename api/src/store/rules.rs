@@ -36,25 +36,42 @@ pub fn matches(filter: &Filter, fields: &Fields) -> bool {
     }
 }
 
+/// Which indexes a statement is to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Filter,
+    /// A unary plus keeps SQLite from using an index of the filtered column.
+    Sort,
+}
+
 /// Appends the filter as a condition on the register's table.
-pub(super) fn push_sql(query: &mut QueryBuilder<'_, Sqlite>, dataset: &Dataset, filter: &Filter) -> Result<()> {
+pub(super) fn push_sql(
+    query: &mut QueryBuilder<'_, Sqlite>,
+    dataset: &Dataset,
+    filter: &Filter,
+    indexes: Use,
+) -> Result<()> {
+    let column = |field: &str| match indexes {
+        Use::Filter => column(dataset, field),
+        Use::Sort => format!("+{}", column(dataset, field)),
+    };
     match filter {
         Filter::True => {
             query.push("1");
         }
-        Filter::And(list) => push_list(query, dataset, list, " AND ", "1")?,
-        Filter::Or(list) => push_list(query, dataset, list, " OR ", "0")?,
+        Filter::And(list) => push_list(query, dataset, list, indexes, [" AND ", "1"])?,
+        Filter::Or(list) => push_list(query, dataset, list, indexes, [" OR ", "0"])?,
         Filter::Not(inner) => {
             // Null is not true, so that `not` keeps rows without a value.
             query.push("((");
-            push_sql(query, dataset, inner)?;
+            push_sql(query, dataset, inner, indexes)?;
             query.push(") IS NOT TRUE)");
         }
         Filter::IsNull { field } => {
-            query.push(column(dataset, field)).push(" IS NULL");
+            query.push(column(field)).push(" IS NULL");
         }
         Filter::In { field, values } => {
-            query.push(column(dataset, field)).push(" IN (");
+            query.push(column(field)).push(" IN (");
             for (i, value) in values.iter().enumerate() {
                 if i > 0 {
                     query.push(", ");
@@ -64,12 +81,12 @@ pub(super) fn push_sql(query: &mut QueryBuilder<'_, Sqlite>, dataset: &Dataset, 
             query.push(")");
         }
         Filter::Text { field, query: words } => {
-            query.push("instr(lower(").push(column(dataset, field)).push("), ");
+            query.push("instr(lower(").push(column(field)).push("), ");
             query.push_bind(words.to_lowercase()).push(") > 0");
         }
         Filter::Cmp { field, op: Op::Prefix, value } => {
             let start = value.to_text();
-            let column = column(dataset, field);
+            let column = column(field);
             query.push("(").push(&column).push(" >= ").push_bind(start.clone());
             // No text of ours holds the last code point, so this is the end of the prefix.
             query.push(" AND ").push(&column).push(" < ").push_bind(format!("{start}\u{10FFFF}")).push(")");
@@ -83,7 +100,7 @@ pub(super) fn push_sql(query: &mut QueryBuilder<'_, Sqlite>, dataset: &Dataset, 
                 Op::Lte => " <= ",
                 Op::Prefix => unreachable!("handled above"),
             };
-            query.push(column(dataset, field)).push(sign);
+            query.push(column(field)).push(sign);
             push_value(query, value)?;
         }
     }
@@ -94,8 +111,8 @@ fn push_list(
     query: &mut QueryBuilder<'_, Sqlite>,
     dataset: &Dataset,
     list: &[Filter],
-    between: &str,
-    empty: &str,
+    indexes: Use,
+    [between, empty]: [&str; 2],
 ) -> Result<()> {
     if list.is_empty() {
         query.push(empty);
@@ -106,7 +123,7 @@ fn push_list(
         if i > 0 {
             query.push(between);
         }
-        push_sql(query, dataset, filter)?;
+        push_sql(query, dataset, filter, indexes)?;
     }
     query.push(")");
     Ok(())

@@ -217,7 +217,7 @@ async fn a_failed_write_takes_only_itself_back() {
             db.write(move |txn| {
                 Box::pin(async move {
                     let at = txn.now();
-                    txn.audit(&AuditEntry { at, actor: "x", action: "test", ..AuditEntry::default() }).await?;
+                    txn.audit(&AuditEntry { at, actor: "x", action: "test", ..AuditEntry::default() });
                     if i.is_multiple_of(2) { Err(zonglan_catalog::Error::user("test", "no")) } else { Ok(i) }
                 })
             })
