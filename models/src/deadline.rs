@@ -1,0 +1,21 @@
+//! Supervision of statutory periods: rules are files, events are dates, states are computed.
+//!
+//! Counting follows 刑事诉讼法 (2018) art. 105 and 法释〔2021〕1号 art. 202 (see [`crate::period`]).
+//! A rule file of `packs/<system>/deadlines/` has one or more limits; each limit has a trigger, a
+//! period (backward where negative), end events, and declared exceptions: extensions that count
+//! only if granted, excluded spans, restarts, choices by the facts of the case.
+
+pub mod assess;
+pub mod count;
+pub mod evaluate;
+pub mod events;
+pub mod rule;
+pub mod threshold;
+
+pub use assess::{Assessment, LimitResult, State, Step, assess};
+pub use evaluate::evaluate;
+pub use events::{Event, Events};
+pub use rule::{Rule, Rules};
+
+#[cfg(test)]
+mod tests;
