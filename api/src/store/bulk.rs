@@ -1,13 +1,14 @@
 //! Many records at once: the demo, imports into registers. The same tables, the same log.
 
 use super::access::Access;
+use super::chain::ChangeEntry;
 use super::error::db;
 use super::list::Row;
 use super::numbering::Pattern;
 use super::records::RecordStore;
 use super::rules::matches;
 use super::tables::{self, table};
-use super::txn::{ChangeEntry, Txn};
+use super::txn::Txn;
 use super::values::{self, Fields, State};
 use serde::Serialize;
 use sqlx::QueryBuilder;

@@ -1,8 +1,8 @@
 //! Signed checkpoints: statements outside the database about where its streams end.
 
+use super::chain::{Heads, Stream};
 use super::crypto::{CryptoProvider, hex};
 use super::error::StoreError;
-use super::txn::{Heads, Stream};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};

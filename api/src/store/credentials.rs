@@ -1,9 +1,10 @@
 //! Sign-in, browser sessions and API tokens. Secrets are stored as hashes only.
 
+use super::chain::AuditEntry;
 use super::crypto::{hex, random};
 use super::error::db;
 use super::identity::{Identity, UserInfo, audit, json, secret_key, wrong_password};
-use super::txn::{AuditEntry, Txn};
+use super::txn::Txn;
 use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};

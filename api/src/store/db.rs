@@ -4,10 +4,11 @@
 //! flushes a second does not bound the number of writes. A reply is sent only after the commit,
 //! which is on disk when it returns (WAL, synchronous=FULL).
 
+use super::chain::Heads;
 use super::crypto::CryptoProvider;
 use super::error::{StoreError, db};
 use super::lock::DataLock;
-use super::txn::{Heads, Txn};
+use super::txn::Txn;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -236,7 +237,7 @@ async fn run(mut txn: Txn, mut rx: mpsc::Receiver<Message>, heads: watch::Sender
                 Err(error.to_string())
             }
         };
-        let committed = committed.as_ref().map(|()| ()).map_err(String::as_str);
+        let committed = committed.as_ref().copied().map_err(String::as_str);
         outcome.replies.into_iter().for_each(|reply| reply(committed));
     }
     txn.close().await;

@@ -1,10 +1,10 @@
 //! The sealed change log for its readers, and the audit stream.
 
 use super::CatalogueCell;
+use super::chain::{AuditEntry, Heads};
 use super::checkpoints::Checkpointer;
 use super::db::Db;
 use super::error::{StoreError, db};
-use super::txn::{AuditEntry, Heads};
 use super::values;
 use async_trait::async_trait;
 use serde::Serialize;

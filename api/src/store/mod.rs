@@ -12,6 +12,7 @@
 mod access;
 mod blobs;
 mod bulk;
+mod chain;
 mod checkpoints;
 mod credentials;
 pub mod crypto;
@@ -29,14 +30,17 @@ mod records;
 mod rules;
 mod tables;
 mod txn;
+mod users;
 mod values;
 mod verify;
+mod writes;
 
 #[cfg(test)]
 mod tests;
 
 pub use blobs::DiskBlobs;
 pub use bulk::Loaded;
+pub use chain::{AuditEntry, ChangeEntry, Head, Heads, Stream};
 pub use checkpoints::Checkpoint;
 pub use credentials::{ApiToken, Bearer, NewSession, Session, TokenInfo};
 pub use crypto::{CryptoProvider, SoftCrypto};
@@ -51,7 +55,7 @@ pub use notices::{NoticeRow, Notices};
 pub use records::{Action, FieldChange, HistoryEntry, Record, RecordStore};
 pub use rules::matches;
 pub use tables::is_kept;
-pub use txn::{AuditEntry, ChangeEntry, Head, Heads, Stream, Txn};
+pub use txn::Txn;
 pub use values::{Fields, STATE_FIELD, State};
 pub use verify::{OtherCheck, RegisterReport, StreamReport, VerifyReport, verify};
 

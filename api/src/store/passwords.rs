@@ -77,7 +77,7 @@ pub(super) fn check_strength(username: &str, password: &str) -> Result<()> {
     let kinds: [fn(char) -> bool; 4] =
         [|c| c.is_lowercase(), |c| c.is_uppercase(), |c| c.is_ascii_digit(), |c| !c.is_alphanumeric()];
     let used = kinds.iter().filter(|kind| password.chars().any(**kind)).count();
-    let message = if length < MIN_LENGTH || length > MAX_LENGTH {
+    let message = if !(MIN_LENGTH..=MAX_LENGTH).contains(&length) {
         format!("密码需 {MIN_LENGTH} 到 {MAX_LENGTH} 个字符")
     } else if used < 3 {
         "密码需包含小写字母、大写字母、数字、符号中的三种".into()

@@ -1,12 +1,12 @@
 //! `zonglan verify`: recomputes MACs, chains and checkpoints, and replays the log against the
 //! records. Reads only; a running server is not disturbed.
 
+use super::chain::{AuditEntry, BlockBounds, ChangeEntry, Stream, audit_bytes, block_hash, block_mac, change_bytes};
 use super::checkpoints::Checkpoint;
 use super::crypto::{CryptoProvider, SoftCrypto, hex, unhex, verify_signature};
 use super::db::options;
 use super::error::{StoreError, db};
 use super::tables::{is_kept, table};
-use super::txn::{AuditEntry, BlockBounds, ChangeEntry, Stream, audit_bytes, block_hash, block_mac, change_bytes};
 use super::{CHECKPOINTS, DATABASE, KEYS};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -348,7 +348,8 @@ fn check_entries(
         // The content of another place nearby: its MAC holds there.
         let id: i64 = row.get("id");
         let near = (id - NEARBY).max(1)..=id + NEARBY;
-        let elsewhere = if report.more == 0 { near.into_iter().find(|id| mac_holds(crypto, stream, row, *id)) } else { None };
+        let elsewhere =
+            if report.more == 0 { near.into_iter().find(|id| mac_holds(crypto, stream, row, *id)) } else { None };
         report.find(match elsewhere {
             Some(id) => format!("{}: reordered (this is entry {id})", named(stream, row)),
             None => format!("{}: altered (its MAC does not hold)", named(stream, row)),

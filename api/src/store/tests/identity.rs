@@ -59,7 +59,8 @@ async fn sessions_open_idle_out_and_end() {
     }
     assert!(identity.session(&new.token).is_err());
     identity.upkeep(0).await.expect("tidied");
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM credentials").fetch_one(rig.store.db.readers()).await.expect("count");
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM credentials").fetch_one(rig.store.db.readers()).await.expect("count");
     assert_eq!(left, 0);
 }
 
@@ -125,13 +126,23 @@ async fn rights_change_under_an_open_session() {
     assert_eq!(after.regions, ["310105"]);
     assert!(after.grants_version > before.grants_version);
 
-    let grant = Grant { id: "g1".into(), dataset: "premises".into(), regions: vec!["310104".into()], fields: vec![], purpose: "联合检查".into(), expires: START + 1_000 };
+    let grant = Grant {
+        id: "g1".into(),
+        dataset: "premises".into(),
+        regions: vec!["310104".into()],
+        fields: vec![],
+        purpose: "联合检查".into(),
+        expires: START + 1_000,
+    };
     identity.grant("admin", "wang", grant).await.expect("granted");
     assert_eq!(identity.session(&new.token).expect("live").principal.grants.len(), 1);
     rig.clock.add(2_000);
     assert!(identity.session(&new.token).expect("live").principal.grants.is_empty(), "grants end");
 
-    identity.update_user("admin", "wang", UserPatch { disabled: Some(true), ..UserPatch::default() }).await.expect("disabled");
+    identity
+        .update_user("admin", "wang", UserPatch { disabled: Some(true), ..UserPatch::default() })
+        .await
+        .expect("disabled");
     assert!(identity.session(&new.token).is_err());
     assert_eq!(identity.login("wang", PASSWORD, HOME).await.expect_err("disabled").code, "identity.password");
 }

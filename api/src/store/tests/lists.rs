@@ -25,7 +25,14 @@ fn names(page: &RecordPage) -> Vec<String> {
 #[tokio::test]
 async fn cursors_and_offsets_walk_the_same_way() {
     let rig = stocked().await;
-    for sort in [vec![], vec!["rooms".to_string()], vec!["-rooms".into()], vec!["-updated_at".into()], vec!["name".into()], vec!["id".into()]] {
+    for sort in [
+        vec![],
+        vec!["rooms".to_string()],
+        vec!["-rooms".into()],
+        vec!["-updated_at".into()],
+        vec!["name".into()],
+        vec!["id".into()],
+    ] {
         let all = ListRequest { sort: sort.clone(), limit: Some(100), ..ListRequest::default() };
         let all = names(&rig.store.records.list(&city(), "premises", &all).await.expect("all"));
         assert_eq!(all.len(), 30);
@@ -35,7 +42,8 @@ async fn cursors_and_offsets_walk_the_same_way() {
             let found = rig.store.records.list(&city(), "premises", &request).await.expect("by cursor");
             by_cursor.extend(names(&found));
             cursor = found.cursor;
-            let request = ListRequest { sort: sort.clone(), limit: Some(7), offset: page * 7, ..ListRequest::default() };
+            let request =
+                ListRequest { sort: sort.clone(), limit: Some(7), offset: page * 7, ..ListRequest::default() };
             by_offset.extend(names(&rig.store.records.list(&city(), "premises", &request).await.expect("by offset")));
         }
         assert_eq!(by_cursor, all, "{sort:?}");
@@ -81,14 +89,22 @@ async fn states_are_apart_and_counts_stop() {
     let dataset = catalogue.dataset("premises").expect("dataset");
     let mut batch = Batch::new(dataset);
     for i in 0..10_500 {
-        let row = [("id", format!("X{i}")), ("name", format!("单位{i}")), ("kind", "bath".into()), ("district", "310104".into())];
+        let row = [
+            ("id", format!("X{i}")),
+            ("name", format!("单位{i}")),
+            ("kind", "bath".into()),
+            ("district", "310104".into()),
+        ];
         batch.push_fields(dataset, &row.into_iter().map(|(k, v)| (k.to_string(), Value::Text(v))).collect());
     }
     rig.store.records.load(dataset, &batch, "demo", "test").await.expect("loaded");
     rig.store.records.act(&city(), "premises", "X7", None, Action::Close, None).await.expect("closed");
     let page = |state| ListRequest { state, limit: Some(1), ..ListRequest::default() };
     let records = &rig.store.records;
-    assert_eq!(records.list(&city(), "premises", &page(StateFilter::Open)).await.expect("open").total, Total::AtLeast(10_000));
+    assert_eq!(
+        records.list(&city(), "premises", &page(StateFilter::Open)).await.expect("open").total,
+        Total::AtLeast(10_000)
+    );
     let closed = records.list(&city(), "premises", &page(StateFilter::Closed)).await.expect("closed");
     assert_eq!((closed.total, closed.records[0].id.as_str()), (Total::Exact(1), "X7"));
 }

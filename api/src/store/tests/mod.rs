@@ -175,7 +175,13 @@ pub fn catalogue_with(premises: &str) -> Arc<Catalogue> {
         file("t/datasets/inspection.toml", INSPECTION.into()),
         file("t/codes/kind.toml", KIND.into()),
         file("t/codes/district.toml", DISTRICT.into()),
-        file("t/policy/clerk.toml", role("clerk", "write = [\"*\"]\nimport = [\"premises\"]\nrows = true\nclear = [\"internal\", \"personal\"]")),
+        file(
+            "t/policy/clerk.toml",
+            role(
+                "clerk",
+                "write = [\"*\"]\nimport = [\"premises\"]\nrows = true\nclear = [\"internal\", \"personal\"]",
+            ),
+        ),
         file("t/policy/desk.toml", role("desk", "write = [\"*\"]\nrows = true\nclear = [\"internal\"]")),
         file("t/policy/leader.toml", role("leader", "clear = [\"internal\"]")),
     ];

@@ -37,7 +37,11 @@ where
     }
     times.sort_by(f64::total_cmp);
     let rate = times.len() as f64 / started.elapsed().as_secs_f64();
-    println!("{name}: {rate:.0}/s with {WRITERS} writers; p50 {:.1} ms, p99 {:.1} ms", at(&times, 0.5), at(&times, 0.99));
+    println!(
+        "{name}: {rate:.0}/s with {WRITERS} writers; p50 {:.1} ms, p99 {:.1} ms",
+        at(&times, 0.5),
+        at(&times, 0.99)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,7 +62,11 @@ async fn writes_and_lists() {
         let store = store.clone();
         async move {
             let id = format!("PR2026{:06}", writer * EACH + i + 1);
-            store.records.patch(&city(), "premises", &id, 1, &fields(json!({"rooms": 4_000})), None).await.expect("changed");
+            store
+                .records
+                .patch(&city(), "premises", &id, 1, &fields(json!({"rooms": 4_000})), None)
+                .await
+                .expect("changed");
         }
     })
     .await;
@@ -90,10 +98,15 @@ async fn bulk_and_lists() {
     for start in (0..rows).step_by(20_000) {
         let mut batch = Batch::new(dataset);
         for i in start..(start + 20_000).min(rows) {
-            let mut row: std::collections::BTreeMap<_, _> = [("id", format!("X{i}")), ("name", format!("单位{i}")), ("kind", "bath".into()), ("district", "310104".into())]
-                .into_iter()
-                .map(|(k, v)| (k.to_string(), Value::Text(v)))
-                .collect();
+            let mut row: std::collections::BTreeMap<_, _> = [
+                ("id", format!("X{i}")),
+                ("name", format!("单位{i}")),
+                ("kind", "bath".into()),
+                ("district", "310104".into()),
+            ]
+            .into_iter()
+            .map(|(k, v)| (k.to_string(), Value::Text(v)))
+            .collect();
             row.insert("rooms".into(), Value::Int((i * 7919 % 4_000) as i64));
             batch.push_fields(dataset, &row);
         }
@@ -101,7 +114,10 @@ async fn bulk_and_lists() {
     }
     println!("load: {:.0} rows/s ({rows} rows)", rows as f64 / started.elapsed().as_secs_f64());
     let who = person("clerk", "310104");
-    for (name, json) in [("district", json!({"district": {"eq": "310104"}})), ("rooms range", json!({"rooms": {"gte": 1_000, "lt": 1_010}}))] {
+    for (name, json) in [
+        ("district", json!({"district": {"eq": "310104"}})),
+        ("rooms range", json!({"rooms": {"gte": 1_000, "lt": 1_010}})),
+    ] {
         for sort in ["-updated_at", "rooms", "name"] {
             let filter = zonglan_catalog::Filter::from_json(&json).expect("filter");
             let request = ListRequest { filter, sort: vec![sort.into()], ..ListRequest::default() };

@@ -31,15 +31,18 @@ async fn a_record_lives() {
     // Nothing changes, nothing is written.
     assert_eq!(records.patch(&city(), "premises", &made.id, 2, &changed, None).await.expect("same").version, 2);
 
-    let error = records.patch(&city(), "premises", &made.id, 1, &fields(json!({"rooms": 7})), None).await.expect_err("stale");
+    let error =
+        records.patch(&city(), "premises", &made.id, 1, &fields(json!({"rooms": 7})), None).await.expect_err("stale");
     assert_eq!((error.class, conflict_version(&error)), (ErrorClass::Conflict, Some(2)));
 
-    let closed = records.act(&city(), "premises", &made.id, Some(2), Action::Close, Some("停业")).await.expect("closed");
+    let closed =
+        records.act(&city(), "premises", &made.id, Some(2), Action::Close, Some("停业")).await.expect("closed");
     assert_eq!((closed.version, closed.state), (3, State::Closed));
     let error = records.patch(&city(), "premises", &made.id, 3, &changed, None).await.expect_err("closed");
     assert_eq!(error.code, "records.closed");
     records.act(&city(), "premises", &made.id, None, Action::Restore, None).await.expect("restored");
-    let error = records.act(&city(), "premises", &made.id, None, Action::Restore, None).await.expect_err("open already");
+    let error =
+        records.act(&city(), "premises", &made.id, None, Action::Restore, None).await.expect_err("open already");
     assert_eq!(error.class, ErrorClass::Conflict);
 
     let history = records.history(&city(), "premises", &made.id).await.expect("history");
@@ -57,10 +60,17 @@ async fn every_wrong_field_is_told_at_once() {
     let mut first = hotel("甲", "310104");
     first.insert("licence".into(), json!("L-1"));
     records.create(&city(), "premises", &first, None).await.expect("first");
-    let bad = fields(json!({"name": "很".repeat(21), "kind": "palace", "licence": "L-1", "rooms": 9000, "area": "1.234", "opened": "明天", "colour": "红"}));
+    let bad = fields(
+        json!({"name": "很".repeat(21), "kind": "palace", "licence": "L-1", "rooms": 9000, "area": "1.234", "opened": "明天", "colour": "红"}),
+    );
     let error = records.create(&city(), "premises", &bad, None).await.expect_err("bad");
     let told: Vec<_> = error.fields.iter().map(|f| f.field.as_str()).collect();
-    assert_eq!(told, ["name", "kind", "district", "licence", "rooms", "area", "opened", "colour"], "{:?}", error.fields);
+    assert_eq!(
+        told,
+        ["name", "kind", "district", "licence", "rooms", "area", "opened", "colour"],
+        "{:?}",
+        error.fields
+    );
     assert_eq!(error.code, "records.invalid");
     assert!(error.fields[0].message.contains("最多 20 个字"), "{:?}", error.fields[0]);
     // By label, and a district by its code or name.
@@ -69,12 +79,17 @@ async fn every_wrong_field_is_told_at_once() {
     assert_eq!(made.fields["kind"], Value::Text("hotel".into()));
     // Unique among open records only.
     let again = fields(json!({"licence": "L-1"}));
-    assert_eq!(records.patch(&city(), "premises", &made.id, 1, &again, None).await.expect_err("taken").fields[0].field, "licence");
+    assert_eq!(
+        records.patch(&city(), "premises", &made.id, 1, &again, None).await.expect_err("taken").fields[0].field,
+        "licence"
+    );
     records.act(&city(), "premises", "PR2026000001", None, Action::Close, None).await.expect("closed");
     records.patch(&city(), "premises", &made.id, 1, &again, None).await.expect("free now");
-    let error = records.act(&city(), "premises", "PR2026000001", None, Action::Restore, None).await.expect_err("taken now");
+    let error =
+        records.act(&city(), "premises", "PR2026000001", None, Action::Restore, None).await.expect_err("taken now");
     assert_eq!(error.fields[0].field, "licence");
-    let error = records.patch(&city(), "premises", &made.id, 2, &fields(json!({"id": "X"})), None).await.expect_err("key");
+    let error =
+        records.patch(&city(), "premises", &made.id, 2, &fields(json!({"id": "X"})), None).await.expect_err("key");
     assert_eq!(error.fields[0].message, "编号不能修改");
 }
 
@@ -90,7 +105,10 @@ async fn regions_bind_reads_and_writes() {
     // Another district's record is not there: neither to read nor to change, close or look back on.
     assert_eq!(records.get(&changning, "premises", &own.id).await.expect_err("hidden").class, ErrorClass::NotFound);
     let patch = fields(json!({"name": "占为己有", "district": "310105"}));
-    assert_eq!(records.patch(&changning, "premises", &own.id, 1, &patch, None).await.expect_err("hidden").class, ErrorClass::NotFound);
+    assert_eq!(
+        records.patch(&changning, "premises", &own.id, 1, &patch, None).await.expect_err("hidden").class,
+        ErrorClass::NotFound
+    );
     let close = records.act(&changning, "premises", &own.id, None, Action::Close, None).await;
     assert_eq!(close.expect_err("hidden").class, ErrorClass::NotFound);
     assert_eq!(records.history(&changning, "premises", &own.id).await.expect_err("hidden").class, ErrorClass::NotFound);
@@ -107,12 +125,16 @@ async fn regions_bind_reads_and_writes() {
     let mut visit = check(&own.id);
     visit.insert("district".into(), json!("310104"));
     assert_eq!(records.create(&xuhui, "inspection", &visit, None).await.expect("child").id, "JC0001");
-    let page = records.children(&xuhui, "premises", &own.id, "inspection", &ListRequest::default()).await.expect("children");
+    let page =
+        records.children(&xuhui, "premises", &own.id, "inspection", &ListRequest::default()).await.expect("children");
     assert_eq!(page.total, Total::Exact(1));
 
     let leader = person("leader", "310000");
     assert_eq!(records.get(&leader, "premises", &own.id).await.expect_err("figures only").code, "policy.rows");
-    assert_eq!(records.create(&leader, "premises", &hotel("x", "310104"), None).await.expect_err("no").class, ErrorClass::Forbidden);
+    assert_eq!(
+        records.create(&leader, "premises", &hotel("x", "310104"), None).await.expect_err("no").class,
+        ErrorClass::Forbidden
+    );
 }
 
 #[tokio::test]
@@ -142,7 +164,8 @@ async fn masked_fields_stay_masked_and_survive_a_form() {
     // Reads in clear leave a trace, masked ones do not.
     rig.store.log.flush_audit().await;
     let audit = rig.store.log.audit_page(None, 100).await.expect("audit");
-    let reads: Vec<_> = audit.iter().filter(|a| a.action == "read").map(|a| (a.actor.as_str(), a.record.as_deref())).collect();
+    let reads: Vec<_> =
+        audit.iter().filter(|a| a.action == "read").map(|a| (a.actor.as_str(), a.record.as_deref())).collect();
     assert_eq!(reads, [("clerk-310000", Some(made.id.as_str()))]);
 }
 
@@ -151,7 +174,10 @@ async fn sealed_changes_reach_the_follower() {
     let rig = rig().await;
     let mut sealed = rig.store.log.sealed();
     let made = rig.add("和平饭店", "310104").await;
-    tokio::time::timeout(std::time::Duration::from_secs(2), sealed.wait_for(|n| *n > 0)).await.expect("woken").expect("open");
+    tokio::time::timeout(std::time::Duration::from_secs(2), sealed.wait_for(|n| *n > 0))
+        .await
+        .expect("woken")
+        .expect("open");
     let blocks = rig.store.log.blocks_after(0, 10).await.expect("blocks");
     let change = &blocks[0].changes[0];
     assert_eq!((blocks[0].number, change.id.as_str(), change.version), (1, made.id.as_str(), 1));
@@ -171,7 +197,12 @@ async fn loading_twice_changes_nothing() {
     let mut batch = Batch::new(dataset);
     for i in 0..4_500 {
         let district = if i % 3 == 0 { "310105" } else { "310104" };
-        let row = [("id", format!("PR2026{:06}", i + 1)), ("name", format!("单位{i}")), ("kind", "hotel".into()), ("district", district.into())];
+        let row = [
+            ("id", format!("PR2026{:06}", i + 1)),
+            ("name", format!("单位{i}")),
+            ("kind", "hotel".into()),
+            ("district", district.into()),
+        ];
         batch.push_fields(dataset, &row.into_iter().map(|(k, v)| (k.to_string(), Value::Text(v))).collect());
     }
     let first = rig.store.records.load(dataset, &batch, "demo", "演示数据").await.expect("loaded");
@@ -182,7 +213,8 @@ async fn loading_twice_changes_nothing() {
     assert_eq!(rig.add("新", "310104").await.id, "PR2026004501");
     // An import takes rows of the importer's district only, over what is there, too.
     let mut mine = Batch::new(dataset);
-    for (id, district) in [("PR2026000002", "310104"), ("PR2026000001", "310104"), ("N-1", "310105"), ("N-2", "310104")] {
+    for (id, district) in [("PR2026000002", "310104"), ("PR2026000001", "310104"), ("N-1", "310105"), ("N-2", "310104")]
+    {
         let row = [("id", id), ("name", "改"), ("kind", "hotel"), ("district", district)];
         mine.push_fields(dataset, &row.into_iter().map(|(k, v)| (k.to_string(), Value::Text(v.into()))).collect());
     }

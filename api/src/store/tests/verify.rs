@@ -37,7 +37,10 @@ async fn an_untouched_store_verifies() {
     let report = check(&rig).await;
     assert!(report.ok(), "{report}");
     assert_eq!((report.streams[0].entries, report.streams[0].open_window), (25, 0), "{report}");
-    assert_eq!((report.records[1].dataset.as_str(), report.records[1].rows, report.records[1].agree), ("premises", 20, 20));
+    assert_eq!(
+        (report.records[1].dataset.as_str(), report.records[1].rows, report.records[1].agree),
+        ("premises", 20, 20)
+    );
     let other = || vec!["segment 7: checksum differs".to_string()];
     let report = verify(rig.dir.path(), None, &[("columns", &other)]).await.expect("runs");
     assert_eq!(report.findings, ["columns: segment 7: checksum differs"]);
@@ -49,13 +52,32 @@ async fn tampering_is_named() {
         (&["UPDATE change_log SET actor = 'somebody' WHERE id = 3"], "change 3 (premises/"),
         (&["UPDATE change_log SET after = replace(after, '单位', '别的') WHERE id = 5"], "change 5 (premises/"),
         (&["DELETE FROM change_log WHERE id = 4"], "change 4: removed from block"),
-        (&["UPDATE change_log SET id = -1 WHERE id = 1", "UPDATE change_log SET id = 1 WHERE id = 2", "UPDATE change_log SET id = 2 WHERE id = -1"], "reordered (this is entry"),
+        (
+            &[
+                "UPDATE change_log SET id = -1 WHERE id = 1",
+                "UPDATE change_log SET id = 1 WHERE id = 2",
+                "UPDATE change_log SET id = 2 WHERE id = -1",
+            ],
+            "reordered (this is entry",
+        ),
         (&["DELETE FROM change_block WHERE number = 1"], "change block 1: removed"),
-        (&["DELETE FROM change_log WHERE block = (SELECT max(number) FROM change_block)", "DELETE FROM change_block WHERE number = (SELECT max(number) FROM change_block)"], "the end was cut"),
+        (
+            &[
+                "DELETE FROM change_log WHERE block = (SELECT max(number) FROM change_block)",
+                "DELETE FROM change_block WHERE number = (SELECT max(number) FROM change_block)",
+            ],
+            "the end was cut",
+        ),
         (&["UPDATE change_block SET hash = zeroblob(32) WHERE number = 1"], "change block 1: altered"),
         (&["UPDATE audit_log SET action = 'nothing' WHERE id = (SELECT max(id) FROM audit_log)"], "audit "),
-        (&["UPDATE r_premises SET doc = json_set(doc, '$.rooms', 99) WHERE id = 'PR2026000003'"], "record premises/PR2026000003: differs"),
-        (&["DELETE FROM r_premises WHERE id = 'PR2026000004'"], "record premises/PR2026000004: is in the log but not in the register"),
+        (
+            &["UPDATE r_premises SET doc = json_set(doc, '$.rooms', 99) WHERE id = 'PR2026000003'"],
+            "record premises/PR2026000003: differs",
+        ),
+        (
+            &["DELETE FROM r_premises WHERE id = 'PR2026000004'"],
+            "record premises/PR2026000004: is in the log but not in the register",
+        ),
     ];
     for (statements, expect) in cases {
         let rig = written().await;
@@ -83,7 +105,8 @@ fn what_was_confirmed_survives_a_stop() {
     let clock = Arc::new(TestClock(AtomicI64::new(START)));
     let mut confirmed = Vec::new();
     for round in 0..5 {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime");
         let done = Arc::new(Mutex::new(Vec::new()));
         let (path, clock, log) = (dir.path().to_path_buf(), clock.clone(), done.clone());
         runtime.block_on(async move {

@@ -107,7 +107,13 @@ fn a_restart_resumes_or_tells() {
 async fn notices_come_once_and_are_read() {
     let rig = rig().await;
     let notices = &rig.store.notices;
-    let notice = |key: &str| Notice { to: "wang".into(), title: "检查到期".into(), body: "和平饭店".into(), link: Some("/records/premises".into()), key: key.into() };
+    let notice = |key: &str| Notice {
+        to: "wang".into(),
+        title: "检查到期".into(),
+        body: "和平饭店".into(),
+        link: Some("/records/premises".into()),
+        key: key.into(),
+    };
     for key in ["a", "a", "b"] {
         notices.notify(&notice(key)).await.expect("told");
     }
