@@ -112,7 +112,9 @@ impl App {
     /// Reads the files again. A broken edit leaves the last valid catalogue in force and is
     /// returned; `Ok(true)`: a new one is in force.
     pub async fn reload_catalogue(&self) -> anyhow::Result<bool> {
-        let problems = |text: Option<String>| *self.catalogue_problems.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
+        let problems = |text: Option<String>| {
+            *self.catalogue_problems.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text
+        };
         let fresh = match load_catalogue(&self.config) {
             Ok(fresh) => Arc::new(fresh),
             Err(error) => {
@@ -163,7 +165,10 @@ fn column_options(config: &Config) -> zonglan_olap::Options {
 }
 
 /// The columnar store and the index of a data directory, for the one process that may write.
-fn open_engines(config: &Config, catalogue: &Arc<Catalogue>) -> anyhow::Result<(zonglan_olap::Store, zonglan_search::Indexes)> {
+fn open_engines(
+    config: &Config,
+    catalogue: &Arc<Catalogue>,
+) -> anyhow::Result<(zonglan_olap::Store, zonglan_search::Indexes)> {
     let columns = zonglan_olap::Store::open(&config.data.dir, column_options(config), catalogue.clone())?;
     let index = zonglan_search::Indexes::open(&config.data.dir.join("index"), catalogue.clone(), Default::default())?;
     columns.set_text_resolver(Arc::new(index.clone()));

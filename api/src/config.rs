@@ -100,12 +100,20 @@ impl Config {
     pub fn resolve(file: Option<&Path>, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let mut settings: toml::Table = toml::from_str(DEFAULTS).context("the default configuration does not parse")?;
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))?;
-            let table: toml::Table = toml::from_str(&text).with_context(|| format!("{} is not valid TOML", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+            let table: toml::Table =
+                toml::from_str(&text).with_context(|| format!("{} is not valid TOML", path.display()))?;
             overlay(&mut settings, &table, "").map_err(|key| {
                 let last = key.rsplit('.').next().unwrap_or(&key);
-                let line = text.lines().position(|l| l.trim_start().trim_start_matches('[').starts_with(last)).map_or(0, |l| l + 1);
-                anyhow::anyhow!("{}:{line}: unknown setting '{key}'; `zonglan doctor --settings` prints all of them", path.display())
+                let line = text
+                    .lines()
+                    .position(|l| l.trim_start().trim_start_matches('[').starts_with(last))
+                    .map_or(0, |l| l + 1);
+                anyhow::anyhow!(
+                    "{}:{line}: unknown setting '{key}'; `zonglan doctor --settings` prints all of them",
+                    path.display()
+                )
             })?;
         }
         let known = paths(&settings, "");
@@ -114,11 +122,15 @@ impl Config {
                 continue;
             }
             let Some(path) = known.iter().find(|path| variable_of(path) == *variable) else {
-                bail!("unknown variable {variable}; settings are named like ZONGLAN_SERVER_LISTEN (`zonglan doctor --settings` prints all of them)");
+                bail!(
+                    "unknown variable {variable}; settings are named like ZONGLAN_SERVER_LISTEN (`zonglan doctor --settings` prints all of them)"
+                );
             };
             set(&mut settings, path, text).with_context(|| format!("variable {variable}"))?;
         }
-        let config: Self = settings.try_into().map_err(|error: toml::de::Error| anyhow::anyhow!("configuration: {}", error.message()))?;
+        let config: Self = settings
+            .try_into()
+            .map_err(|error: toml::de::Error| anyhow::anyhow!("configuration: {}", error.message()))?;
         config.check()?;
         Ok(config)
     }
@@ -188,9 +200,15 @@ fn set(settings: &mut toml::Table, path: &str, text: &str) -> anyhow::Result<()>
             continue;
         }
         *slot = match slot {
-            toml::Value::Integer(_) => toml::Value::Integer(text.parse().with_context(|| format!("'{text}' is not a whole number"))?),
-            toml::Value::Boolean(_) => toml::Value::Boolean(text.parse().with_context(|| format!("'{text}' is neither true nor false"))?),
-            toml::Value::Array(_) => toml::Value::Array(text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(toml::Value::from).collect()),
+            toml::Value::Integer(_) => {
+                toml::Value::Integer(text.parse().with_context(|| format!("'{text}' is not a whole number"))?)
+            }
+            toml::Value::Boolean(_) => {
+                toml::Value::Boolean(text.parse().with_context(|| format!("'{text}' is neither true nor false"))?)
+            }
+            toml::Value::Array(_) => toml::Value::Array(
+                text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(toml::Value::from).collect(),
+            ),
             _ => toml::Value::String(text.to_string()),
         };
         return Ok(());
@@ -209,8 +227,11 @@ mod tests {
     #[test]
     fn environment_beats_file_beats_defaults() {
         let file = tempfile::NamedTempFile::new().expect("file");
-        std::fs::write(file.path(), "packs = [\"base\"]\n[server]\nlisten = \"0.0.0.0:1\"\ntimeout_s = 5\n").expect("written");
-        let config = Config::resolve(Some(file.path()), &environment(&[("ZONGLAN_SERVER_LISTEN", "[::1]:2"), ("PATH", "x")])).expect("resolves");
+        std::fs::write(file.path(), "packs = [\"base\"]\n[server]\nlisten = \"0.0.0.0:1\"\ntimeout_s = 5\n")
+            .expect("written");
+        let config =
+            Config::resolve(Some(file.path()), &environment(&[("ZONGLAN_SERVER_LISTEN", "[::1]:2"), ("PATH", "x")]))
+                .expect("resolves");
         assert_eq!(config.server.listen, "[::1]:2");
         assert_eq!(config.server.timeout_s, 5);
         assert_eq!(config.server.drain_s, 10);
@@ -223,15 +244,22 @@ mod tests {
         std::fs::write(file.path(), "[server]\nlisten = \"x\"\nlissten = 1\n").expect("written");
         let error = Config::resolve(Some(file.path()), &BTreeMap::new()).expect_err("unknown key").to_string();
         assert!(error.contains(":3:") && error.contains("server.lissten"), "{error}");
-        let error = Config::resolve(None, &environment(&[("ZONGLAN_SERVER_LISSTEN", "x")])).expect_err("unknown variable").to_string();
+        let error = Config::resolve(None, &environment(&[("ZONGLAN_SERVER_LISSTEN", "x")]))
+            .expect_err("unknown variable")
+            .to_string();
         assert!(error.contains("ZONGLAN_SERVER_LISSTEN"), "{error}");
         assert!(Config::resolve(None, &environment(&[("ZONGLAN_SERVER_TIMEOUT_S", "soon")])).is_err());
-        assert!(Config::resolve(None, &environment(&[("ZONGLAN_DEMO_PASSWORD", "p"), ("ZONGLAN_TEST_CLICKHOUSE", "u")])).is_ok());
+        assert!(
+            Config::resolve(None, &environment(&[("ZONGLAN_DEMO_PASSWORD", "p"), ("ZONGLAN_TEST_CLICKHOUSE", "u")]))
+                .is_ok()
+        );
     }
 
     #[test]
     fn lists_and_groups_come_from_the_environment() {
-        let config = Config::resolve(None, &environment(&[("ZONGLAN_OVERLAYS", "a, b"), ("ZONGLAN_LIMITS_QUERIES", "9")])).expect("resolves");
+        let config =
+            Config::resolve(None, &environment(&[("ZONGLAN_OVERLAYS", "a, b"), ("ZONGLAN_LIMITS_QUERIES", "9")]))
+                .expect("resolves");
         assert_eq!(config.overlays, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(config.limits.queries, 9);
     }

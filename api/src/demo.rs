@@ -35,7 +35,9 @@ fn marker_path(dir: &Path) -> PathBuf {
 
 fn read_marker(dir: &Path) -> anyhow::Result<Option<Marker>> {
     match std::fs::read(marker_path(dir)) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} cannot be read", marker_path(dir).display()))?)),
+        Ok(text) => Ok(Some(
+            serde_json::from_slice(&text).with_context(|| format!("{} cannot be read", marker_path(dir).display()))?,
+        )),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", marker_path(dir).display())),
     }
@@ -108,7 +110,12 @@ pub async fn make(app: &App, follower: &Arc<Follower>) -> anyhow::Result<()> {
 const MOST_NARRATIVES: u64 = 1_000_000;
 
 fn city(marker: &Marker) -> anyhow::Result<DemoCity> {
-    let options = DemoOptions { seed: marker.seed, incidents: marker.rows, until: marker.until, narratives: marker.rows <= MOST_NARRATIVES };
+    let options = DemoOptions {
+        seed: marker.seed,
+        incidents: marker.rows,
+        until: marker.until,
+        narratives: marker.rows <= MOST_NARRATIVES,
+    };
     Ok(DemoCity::new(options)?)
 }
 
@@ -135,7 +142,9 @@ async fn import(app: &App, city: &Arc<DemoCity>, dataset: Arc<Dataset>) -> anyho
             let made = city.generate(&dataset, &mut |batch| {
                 let batch = Arc::new(batch);
                 for sender in &senders {
-                    sender.send(batch.clone()).map_err(|_| zonglan_catalog::Error::internal("a store stopped taking rows"))?;
+                    sender
+                        .send(batch.clone())
+                        .map_err(|_| zonglan_catalog::Error::internal("a store stopped taking rows"))?;
                 }
                 Ok(())
             });
@@ -158,7 +167,11 @@ async fn register(app: &App, city: &Arc<DemoCity>, dataset: Arc<Dataset>) -> any
     let generator = {
         let (city, dataset) = (city.clone(), dataset.clone());
         tokio::task::spawn_blocking(move || {
-            city.generate(&dataset, &mut |batch| sender.blocking_send(batch).map_err(|_| zonglan_catalog::Error::internal("the records store stopped taking rows")))
+            city.generate(&dataset, &mut |batch| {
+                sender
+                    .blocking_send(batch)
+                    .map_err(|_| zonglan_catalog::Error::internal("the records store stopped taking rows"))
+            })
         })
     };
     let mut rows = 0;
@@ -180,7 +193,8 @@ const LIVE: &str = "incident";
 const MOST_DAYS: i64 = 400;
 
 /// Share of a day's incidents in each hour, in thousandths: quiet before dawn, busy in the evening.
-const HOURS: [i64; 24] = [26, 20, 15, 12, 11, 13, 22, 36, 47, 52, 53, 51, 46, 46, 49, 51, 53, 56, 58, 61, 63, 60, 53, 46];
+const HOURS: [i64; 24] =
+    [26, 20, 15, 12, 11, 13, 22, 36, 47, 52, 53, 51, 46, 46, 49, 51, 53, 56, 58, 61, 63, 60, 53, 46];
 
 const DAY: i64 = 86_400_000;
 
@@ -198,7 +212,8 @@ async fn run_live(app: &App) -> anyhow::Result<()> {
     let Some(marker) = read_marker(&app.config.data.dir)? else { return Ok(()) };
     let dataset = app.catalogue().dataset(LIVE).cloned().context("the demo city has no incidents")?;
     let now = app.clock.now();
-    let city = Arc::new(city(&Marker { rows: 1, until: zonglan_catalog::time::to_local(now).date(), ..marker.clone() })?);
+    let city =
+        Arc::new(city(&Marker { rows: 1, until: zonglan_catalog::time::to_local(now).date(), ..marker.clone() })?);
     let last = QueryEngine::state(&app.columns, LIVE).watermark.unwrap_or(now);
     write(app, &city, &dataset, gap(marker.rows, last.max(now - MOST_DAYS * DAY), now)).await?;
     let pause = Duration::from_secs(app.config.demo.live_s);
@@ -222,7 +237,11 @@ fn gap(rows: u64, from: i64, to: i64) -> Vec<i64> {
         let of_day = (start / hour + 8).rem_euclid(24);
         let count = (daily * HOURS[of_day as usize] + 500) / 1000;
         // Uneven steps within the hour, always the same ones.
-        moments.extend((0..count).map(|i| start + (i * hour + (i * 7919 + start / hour * 104_729).rem_euclid(hour)) / count).filter(|t| *t > from && *t < to));
+        moments.extend(
+            (0..count)
+                .map(|i| start + (i * hour + (i * 7919 + start / hour * 104_729).rem_euclid(hour)) / count)
+                .filter(|t| *t > from && *t < to),
+        );
         start += hour;
     }
     moments
@@ -237,7 +256,10 @@ async fn write(app: &App, city: &Arc<DemoCity>, dataset: &Arc<Dataset>, moments:
     let (city, dataset) = (city.clone(), dataset.clone());
     tokio::task::spawn_blocking(move || {
         // The second of the day numbers an incident: unique enough for one a second.
-        let batches: Vec<Batch> = moments.iter().map(|now| city.live_incident(&dataset, (now / 1000).rem_euclid(86_400).unsigned_abs(), *now)).collect();
+        let batches: Vec<Batch> = moments
+            .iter()
+            .map(|now| city.live_incident(&dataset, (now / 1000).rem_euclid(86_400).unsigned_abs(), *now))
+            .collect();
         for sink in sinks {
             let mut txn = sink.begin(&dataset)?;
             for batch in &batches {

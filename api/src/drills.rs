@@ -48,20 +48,36 @@ pub fn narrow(dataset: &Dataset, query: &Query, cell: &BTreeMap<String, Value>) 
         let Some(value) = cell.get(&column) else { continue };
         match dim {
             Dim::Field(field) => narrowed.filter = narrowed.filter.and(equals(field, value)),
-            Dim::Level(level) if value.is_null() => narrowed.filter = narrowed.filter.and(Filter::IsNull { field: level.field.clone() }),
+            Dim::Level(level) if value.is_null() => {
+                narrowed.filter = narrowed.filter.and(Filter::IsNull { field: level.field.clone() })
+            }
             Dim::Level(level) => {
-                narrowed.filter = narrowed.filter.and(Filter::Cmp { field: level.field.clone(), op: Op::Prefix, value: value.clone() });
+                narrowed.filter = narrowed.filter.and(Filter::Cmp {
+                    field: level.field.clone(),
+                    op: Op::Prefix,
+                    value: value.clone(),
+                });
             }
             Dim::Time(time) if time.time.is_cyclic() => left_out.push(column),
             Dim::Time(time) => {
-                let (from, to) = period(time.time, value).ok_or_else(|| Error::user("drill.cell", format!("'{column}' 的值不是时段 (not a period)")))?;
+                let (from, to) = period(time.time, value)
+                    .ok_or_else(|| Error::user("drill.cell", format!("'{column}' 的值不是时段 (not a period)")))?;
                 let own = time.field.as_ref().is_none_or(|f| Some(f) == dataset.time.as_ref());
                 if own {
                     narrowed.range = Range { from: Some(from), to: Some(to), ..Range::default() };
                 } else if let Some(field) = &time.field {
-                    let at = |bound: Bound| Value::Text(serde_json::to_value(bound).ok().and_then(|v| v.as_str().map(str::to_string)).unwrap_or_default());
-                    narrowed.filter = narrowed.filter.and(Filter::Cmp { field: field.clone(), op: Op::Gte, value: at(from) });
-                    narrowed.filter = narrowed.filter.and(Filter::Cmp { field: field.clone(), op: Op::Lt, value: at(to) });
+                    let at = |bound: Bound| {
+                        Value::Text(
+                            serde_json::to_value(bound)
+                                .ok()
+                                .and_then(|v| v.as_str().map(str::to_string))
+                                .unwrap_or_default(),
+                        )
+                    };
+                    narrowed.filter =
+                        narrowed.filter.and(Filter::Cmp { field: field.clone(), op: Op::Gte, value: at(from) });
+                    narrowed.filter =
+                        narrowed.filter.and(Filter::Cmp { field: field.clone(), op: Op::Lt, value: at(to) });
                 }
             }
         }
@@ -69,13 +85,18 @@ pub fn narrow(dataset: &Dataset, query: &Query, cell: &BTreeMap<String, Value>) 
     let unknown = cell.keys().find(|name| !query.by.iter().any(|dim| dim.column() == **name));
     if let Some(name) = unknown {
         let columns: Vec<String> = query.by.iter().map(Dim::column).collect();
-        return Err(Error::user("drill.cell", format!("查询没有维度列 '{name}' (no such dimension column)")).with_hint(format!("维度列: {}", columns.join(", "))));
+        return Err(Error::user("drill.cell", format!("查询没有维度列 '{name}' (no such dimension column)"))
+            .with_hint(format!("维度列: {}", columns.join(", "))));
     }
     Ok((narrowed, left_out))
 }
 
 fn equals(field: &str, value: &Value) -> Filter {
-    if value.is_null() { Filter::IsNull { field: field.into() } } else { Filter::Cmp { field: field.into(), op: Op::Eq, value: value.clone() } }
+    if value.is_null() {
+        Filter::IsNull { field: field.into() }
+    } else {
+        Filter::Cmp { field: field.into(), op: Op::Eq, value: value.clone() }
+    }
 }
 
 /// First and end of the period that starts at `value`.
@@ -90,8 +111,15 @@ fn period(grain: Grain, value: &Value) -> Option<(Bound, Bound)> {
 }
 
 /// All next steps that make sense; the caller keeps those that the asker may take.
-pub fn candidates(catalogue: &Catalogue, query: &Query, cell: &BTreeMap<String, Value>, english: bool) -> Result<Vec<Drill>> {
-    let dataset = catalogue.dataset(&query.dataset).ok_or_else(|| Error::not_found("query.unknown_dataset", format!("没有数据集 '{}'", query.dataset)))?;
+pub fn candidates(
+    catalogue: &Catalogue,
+    query: &Query,
+    cell: &BTreeMap<String, Value>,
+    english: bool,
+) -> Result<Vec<Drill>> {
+    let dataset = catalogue
+        .dataset(&query.dataset)
+        .ok_or_else(|| Error::not_found("query.unknown_dataset", format!("没有数据集 '{}'", query.dataset)))?;
     let (narrowed, _) = narrow(dataset, query, cell)?;
     let mut drills = Vec::new();
     let mut add = |kind, label: String, query: Query| {
@@ -106,7 +134,9 @@ pub fn candidates(catalogue: &Catalogue, query: &Query, cell: &BTreeMap<String, 
         Query { by: dims, order: Vec::new(), limit: None, cursor: None, ..narrowed.clone() }
     };
     let t = |zh: &str, en: &str| if english { en.to_string() } else { zh.to_string() };
-    let rest = |done: &dyn Fn(&Dim) -> bool| query.by.iter().filter(|d| !done(d) && !cell.contains_key(&d.column())).cloned().collect::<Vec<_>>();
+    let rest = |done: &dyn Fn(&Dim) -> bool| {
+        query.by.iter().filter(|d| !done(d) && !cell.contains_key(&d.column())).cloned().collect::<Vec<_>>()
+    };
 
     // Regions: the next level below the one shown.
     if let Some(region) = &dataset.region
@@ -122,7 +152,11 @@ pub fn candidates(catalogue: &Catalogue, query: &Query, cell: &BTreeMap<String, 
             Some(_) => None,
         };
         if let Some(next) = next.filter(|level| *level <= finest) {
-            let dim = if next == finest { Dim::field(region.clone()) } else { Dim::Level(LevelDim { field: region.clone(), level: next }) };
+            let dim = if next == finest {
+                Dim::field(region.clone())
+            } else {
+                Dim::Level(LevelDim { field: region.clone(), level: next })
+            };
             let mut dims = vec![dim];
             dims.extend(rest(&|d| region_level(dataset, d).is_some()));
             let label = match next {
@@ -135,10 +169,13 @@ pub fn candidates(catalogue: &Catalogue, query: &Query, cell: &BTreeMap<String, 
     }
     // Declared hierarchies.
     for hierarchy in &dataset.hierarchy {
-        let at = hierarchy.levels.iter().rposition(|level| query.by.iter().any(|d| matches!(d, Dim::Field(f) if f == level)));
+        let at = hierarchy
+            .levels
+            .iter()
+            .rposition(|level| query.by.iter().any(|d| matches!(d, Dim::Field(f) if f == level)));
         if let Some(next) = at.and_then(|at| hierarchy.levels.get(at + 1))
             && let Some(field) = dataset.field(next)
-            && field.kind != FieldType::Region
+            && !query.by.iter().any(|d| matches!(d, Dim::Field(f) if f == next))
         {
             let mut dims = vec![Dim::field(next.clone())];
             dims.extend(rest(&|d| matches!(d, Dim::Field(f) if hierarchy.levels.contains(f))));
@@ -171,10 +208,16 @@ pub fn candidates(catalogue: &Catalogue, query: &Query, cell: &BTreeMap<String, 
     // Any other short dimension that is not shown or fixed yet.
     let fixed = narrowed.filter.fields().into_iter().map(str::to_string).collect::<Vec<_>>();
     for field in &dataset.field {
-        let usable = matches!(field.kind, FieldType::Code | FieldType::Bool) && field.sensitivity < Sensitivity::Personal && !field.person_key;
+        let usable = matches!(field.kind, FieldType::Code | FieldType::Bool)
+            && field.sensitivity < Sensitivity::Personal
+            && !field.person_key;
         let shown = query.by.iter().any(|d| matches!(d, Dim::Field(f) if *f == field.name));
         if usable && !shown && !fixed.contains(&field.name) {
-            add(DrillKind::Dimension, t(&format!("按{}", field.label.zh), &format!("By {}", field.label.en)), by(vec![Dim::field(field.name.clone())]));
+            add(
+                DrillKind::Dimension,
+                t(&format!("按{}", field.label.zh), &format!("By {}", field.label.en)),
+                by(vec![Dim::field(field.name.clone())]),
+            );
         }
     }
     let rows_exist = query.measures.iter().any(|name| {
@@ -195,7 +238,11 @@ pub fn candidates(catalogue: &Catalogue, query: &Query, cell: &BTreeMap<String, 
         }
         add(DrillKind::Rows, t("明细", "Rows"), rows);
     }
-    add(DrillKind::Definition, t("口径", "Definition"), Query { dataset: query.dataset.clone(), measures: query.measures.clone(), ..Query::default() });
+    add(
+        DrillKind::Definition,
+        t("口径", "Definition"),
+        Query { dataset: query.dataset.clone(), measures: query.measures.clone(), ..Query::default() },
+    );
     Ok(drills)
 }
 
@@ -206,4 +253,3 @@ fn region_level(dataset: &Dataset, dim: &Dim) -> Option<RegionLevel> {
         Dim::Time(_) => None,
     }
 }
-

@@ -68,7 +68,8 @@ impl Error {
     }
 
     pub fn unauthenticated() -> Self {
-        Self::new(ErrorClass::Unauthenticated, "session.required", "请先登录 (sign in first)").hint("POST /api/v1/session，或用 Authorization: Bearer")
+        Self::new(ErrorClass::Unauthenticated, "session.required", "请先登录 (sign in first)")
+            .hint("POST /api/v1/session，或用 Authorization: Bearer")
     }
 
     /// The text goes to the log, never to the client.
@@ -107,11 +108,20 @@ impl Error {
             kind: format!("/api/docs#{}", self.0.code),
             title: status.canonical_reason().unwrap_or("error"),
             status: status.as_u16(),
-            detail: if internal { format!("服务器内部错误，编号 {instance} (internal error)") } else { self.0.message.clone() },
+            detail: if internal {
+                format!("服务器内部错误，编号 {instance} (internal error)")
+            } else {
+                self.0.message.clone()
+            },
             code: if internal { "internal" } else { self.0.code },
             hint: if internal { Some("请把编号告诉管理员".into()) } else { self.0.hint.clone() },
             instance,
-            errors: self.0.fields.iter().map(|f| ProblemField { field: f.field.clone(), message: f.message.clone() }).collect(),
+            errors: self
+                .0
+                .fields
+                .iter()
+                .map(|f| ProblemField { field: f.field.clone(), message: f.message.clone() })
+                .collect(),
         }
     }
 }
@@ -150,7 +160,9 @@ impl IntoResponse for Error {
         let problem = self.problem();
         let status = self.status();
         let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], body).into_response();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], body)
+                .into_response();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }
@@ -177,7 +189,8 @@ mod tests {
 
     #[tokio::test]
     async fn internal_errors_tell_only_an_id() {
-        let problem = REQUEST_ID.scope("r-1".into(), async { Error::internal("password=x in /etc/secret").problem() }).await;
+        let problem =
+            REQUEST_ID.scope("r-1".into(), async { Error::internal("password=x in /etc/secret").problem() }).await;
         let text = serde_json::to_string(&problem).expect("serialises");
         assert!(text.contains("r-1") && !text.contains("secret"), "{text}");
         assert_eq!(problem.status, 500);

@@ -48,7 +48,8 @@ impl Auth {
         if app.catalogue().policy().may(&self.principal, action) {
             return Ok(());
         }
-        Err(Error::forbidden("policy.action", format!("您的角色不能执行「{action}」(not permitted)")).hint("请向管理员申请权限"))
+        Err(Error::forbidden("policy.action", format!("您的角色不能执行「{action}」(not permitted)"))
+            .hint("请向管理员申请权限"))
     }
 
     /// Resolves who sends these headers, without the CSRF check.
@@ -56,14 +57,23 @@ impl Auth {
         let identity = &app.store.identity;
         let mut auth = if let Some(token) = bearer(headers) {
             if same(token.as_bytes(), app.operator.as_bytes()) {
-                return Ok(Self { principal: crate::app::operator(&app.catalogue()), by: Credential::Bearer { scopes: Vec::new() } });
+                return Ok(Self {
+                    principal: crate::app::operator(&app.catalogue()),
+                    by: Credential::Bearer { scopes: Vec::new() },
+                });
             }
             let bearer = identity.bearer(token)?;
             Self { principal: bearer.principal, by: Credential::Bearer { scopes: bearer.scopes } }
         } else {
             let token = cookie(headers, SESSION_COOKIE).ok_or_else(Error::unauthenticated)?;
             let session = identity.session(token)?;
-            let by = Credential::Session { token: token.to_string(), key: session.key, csrf: session.csrf, must_change: session.must_change, expires_at: session.expires_at };
+            let by = Credential::Session {
+                token: token.to_string(),
+                key: session.key,
+                csrf: session.csrf,
+                must_change: session.must_change,
+                expires_at: session.expires_at,
+            };
             Self { principal: session.principal, by }
         };
         if let Some(purpose) = headers.get(PURPOSE_HEADER).and_then(|v| v.to_str().ok()) {
@@ -81,16 +91,27 @@ impl Auth {
             Credential::Session { csrf, must_change, .. } => {
                 let given = headers.get(CSRF_HEADER).map(|v| v.as_bytes()).unwrap_or_default();
                 if !safe && !same(given, csrf.as_bytes()) {
-                    return Err(Error::forbidden("session.csrf", "缺少或错误的 x-csrf-token (missing or wrong CSRF token)").hint("重新载入页面后再试"));
+                    return Err(Error::forbidden(
+                        "session.csrf",
+                        "缺少或错误的 x-csrf-token (missing or wrong CSRF token)",
+                    )
+                    .hint("重新载入页面后再试"));
                 }
                 if *must_change && !uri.path().starts_with("/api/v1/session") {
-                    return Err(Error::forbidden("session.password", "一次性密码须先修改 (change the one-time password first)").hint("PATCH /api/v1/session {\"old\",\"new\"}"));
+                    return Err(Error::forbidden(
+                        "session.password",
+                        "一次性密码须先修改 (change the one-time password first)",
+                    )
+                    .hint("PATCH /api/v1/session {\"old\",\"new\"}"));
                 }
             }
             Credential::Bearer { scopes } => {
                 // Scopes narrow what a token may do; without any it may do what its user may.
                 if !scopes.is_empty() && !scopes.iter().any(|scope| permits(scope, safe, uri.path())) {
-                    return Err(Error::forbidden("token.scope", format!("令牌的范围不允许此请求 (scopes: {})", scopes.join(", "))));
+                    return Err(Error::forbidden(
+                        "token.scope",
+                        format!("令牌的范围不允许此请求 (scopes: {})", scopes.join(", ")),
+                    ));
                 }
             }
         }
@@ -101,7 +122,9 @@ impl Auth {
 /// Whether a token's scope covers a request: `read`, `write` (both), `query`, `search`, `import`,
 /// `records`, `export` or `*`.
 fn permits(scope: &str, safe: bool, path: &str) -> bool {
-    let under = |prefix: &str| path.strip_prefix("/api/v1/").is_some_and(|rest| rest == prefix || rest.starts_with(&format!("{prefix}/")));
+    let under = |prefix: &str| {
+        path.strip_prefix("/api/v1/").is_some_and(|rest| rest == prefix || rest.starts_with(&format!("{prefix}/")))
+    };
     let asks = || under("query") || under("search") || under("geo");
     match scope {
         "*" | "write" => true,
@@ -131,7 +154,10 @@ pub fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
         match (bytes[at], hex) {
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -162,7 +188,8 @@ pub struct Client(pub IpAddr);
 
 impl Client {
     pub fn of(app: &App, parts: &Parts) -> Self {
-        let direct = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |c| c.0.ip());
+        let direct =
+            parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |c| c.0.ip());
         if !app.config.server.behind_proxy {
             return Self(direct);
         }
@@ -217,7 +244,11 @@ impl<T: DeserializeOwned> FromRequest<App> for ValidatedJson<T> {
         let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
             let status = rejection.status();
             if status == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-                Error::new(ErrorClass::TooLarge, "request.too_large", format!("请求体超过 {} MB (body too large)", app.config.server.body_mb))
+                Error::new(
+                    ErrorClass::TooLarge,
+                    "request.too_large",
+                    format!("请求体超过 {} MB (body too large)", app.config.server.body_mb),
+                )
             } else {
                 Error::user("request.body", rejection.body_text())
             }
@@ -243,7 +274,10 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 pub fn readable(app: &App, auth: &Auth, name: &str) -> Result<std::sync::Arc<Dataset>> {
     let catalogue = app.catalogue();
     let dataset = catalogue.dataset(name).filter(|d| catalogue.policy().may_read(&auth.principal, d));
-    dataset.cloned().ok_or_else(|| Error::not_found("dataset.unknown", format!("没有数据集 '{name}'，或您不能查看它 (no such dataset)")).hint("GET /api/v1/datasets"))
+    dataset.cloned().ok_or_else(|| {
+        Error::not_found("dataset.unknown", format!("没有数据集 '{name}'，或您不能查看它 (no such dataset)"))
+            .hint("GET /api/v1/datasets")
+    })
 }
 
 #[cfg(test)]
@@ -280,7 +314,9 @@ mod tests {
     #[test]
     fn scopes_narrow() {
         assert!(permits("query", false, "/api/v1/query/batch") && permits("query", true, "/api/v1/datasets"));
-        assert!(!permits("query", false, "/api/v1/import/incident") && permits("import", false, "/api/v1/import/incident"));
+        assert!(
+            !permits("query", false, "/api/v1/import/incident") && permits("import", false, "/api/v1/import/incident")
+        );
         assert!(permits("read", false, "/api/v1/search") && !permits("read", false, "/api/v1/records/premises"));
     }
 

@@ -54,7 +54,9 @@ async fn step(app: &App, follower: &Arc<Follower>, sink: &Arc<dyn RowSink>) -> R
     Ok(more)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> zonglan_ingest::Result<T> + Send + 'static) -> Result<T, zonglan_catalog::Error> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> zonglan_ingest::Result<T> + Send + 'static,
+) -> Result<T, zonglan_catalog::Error> {
     tokio::task::spawn_blocking(work).await.map_err(zonglan_catalog::Error::internal)?.map_err(Into::into)
 }
 

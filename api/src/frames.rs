@@ -47,7 +47,8 @@ pub enum Sent {
 
 impl Frames {
     pub fn new(bytes: u64) -> Self {
-        let weigh = |_: &[u8; 32], frame: &Arc<Frame>| u32::try_from(frame.plain.len() + frame.gzip.len()).unwrap_or(u32::MAX);
+        let weigh =
+            |_: &[u8; 32], frame: &Arc<Frame>| u32::try_from(frame.plain.len() + frame.gzip.len()).unwrap_or(u32::MAX);
         Self {
             done: Cache::builder().max_capacity(bytes).weigher(weigh).time_to_idle(Duration::from_secs(600)).build(),
             flying: Mutex::default(),
@@ -71,7 +72,10 @@ type Bound = (Query, Result<BoundQuery, String>);
 /// The board, if there is one and the asker may see it. Others are told the same.
 pub fn visible(catalogue: &Catalogue, principal: &Principal, name: &str) -> Result<Arc<Board>> {
     let board = catalogue.board(name).filter(|board| may_see(catalogue, principal, board));
-    board.cloned().ok_or_else(|| Error::not_found("board.unknown", format!("没有看板 '{name}'，或您不能查看它 (no such board)")).hint("GET /api/v1/boards"))
+    board.cloned().ok_or_else(|| {
+        Error::not_found("board.unknown", format!("没有看板 '{name}'，或您不能查看它 (no such board)"))
+            .hint("GET /api/v1/boards")
+    })
 }
 
 /// Whether the asker's role sees the board and may read any of its datasets.
@@ -82,7 +86,13 @@ pub fn may_see(catalogue: &Catalogue, principal: &Principal, board: &Board) -> b
 }
 
 impl View {
-    pub fn open(app: &App, principal: &Principal, name: &str, params: &BTreeMap<String, String>, lang: Lang) -> Result<Self> {
+    pub fn open(
+        app: &App,
+        principal: &Principal,
+        name: &str,
+        params: &BTreeMap<String, String>,
+        lang: Lang,
+    ) -> Result<Self> {
         let catalogue = app.catalogue();
         let board = visible(&catalogue, principal, name)?;
         let vars = BoardVars::read(&catalogue, &board, params)?;
@@ -116,7 +126,9 @@ impl View {
 
     /// The answers that a panel needs, for its image.
     pub async fn answers(&self, app: &App, panel: &str) -> Result<BTreeMap<String, (Query, Arc<Table>)>> {
-        let element = self.board.elements.get(panel).ok_or_else(|| Error::not_found("board.unknown_panel", format!("看板没有面板 '{panel}' (no such panel)")))?;
+        let element = self.board.elements.get(panel).ok_or_else(|| {
+            Error::not_found("board.unknown_panel", format!("看板没有面板 '{panel}' (no such panel)"))
+        })?;
         let mut answers = BTreeMap::new();
         for name in panel_needs(element) {
             let Some((query, bound)) = self.queries.get(name) else { continue };

@@ -7,10 +7,10 @@ use crate::store::RecordStore;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zonglan_catalog::dataset::Source;
-use zonglan_catalog::error::{Error as Shared, Result as SharedResult};
+use zonglan_catalog::error::{Error as Shared, ErrorClass, Result as SharedResult};
 use zonglan_catalog::traits::{Cancel, Committed, Cursor, RowSink, SinkTxn};
 use zonglan_catalog::{Batch, Dataset, Filter, Op, Principal, RowKey, Value};
-use zonglan_ingest::{ImportOptions, ImportReport, ImportRequest, Journal, Mapping, Progress};
+use zonglan_ingest::{ImportOptions, ImportReport, ImportRequest, IngestError, Journal, Mapping, Progress};
 
 /// The journal of imports of a data directory.
 pub fn journal(app: &App) -> Result<Journal> {
@@ -22,27 +22,36 @@ pub fn journal(app: &App) -> Result<Journal> {
 pub fn sinks(app: &App, dataset: &Dataset, principal: &Principal) -> Vec<Arc<dyn RowSink>> {
     let rule = app.catalogue().policy().row_rule(principal, dataset, app.clock.now());
     let stores: Vec<Arc<dyn RowSink>> = match dataset.source {
-        Source::Records => vec![Arc::new(RecordsSink { records: app.store.records.clone(), principal: principal.clone(), runtime: tokio::runtime::Handle::current() })],
+        Source::Records => vec![Arc::new(RecordsSink {
+            records: app.store.records.clone(),
+            principal: principal.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        })],
         Source::Import => app.sinks(),
     };
     match rule {
         Some(Filter::True) => stores,
         // Nothing may be written that the importer could not read afterwards.
-        rule => stores.into_iter().map(|inner| Arc::new(Guarded { inner, rule: rule.clone() }) as Arc<dyn RowSink>).collect(),
+        rule => stores
+            .into_iter()
+            .map(|inner| Arc::new(Guarded { inner, rule: rule.clone() }) as Arc<dyn RowSink>)
+            .collect(),
     }
 }
 
+/// A file to load, and by whom.
+pub struct Load<'a> {
+    pub file: &'a Path,
+    /// The name under which the user knows it.
+    pub file_name: &'a str,
+    pub dataset: &'a Arc<Dataset>,
+    pub mapping: Mapping,
+    pub principal: &'a Principal,
+}
+
 /// Loads a spooled file. Blocking; call it on a thread for blocking work, inside the runtime.
-pub fn load(
-    app: &App,
-    file: &Path,
-    file_name: &str,
-    dataset: &Arc<Dataset>,
-    mapping: Mapping,
-    principal: &Principal,
-    progress: &dyn Fn(Progress),
-    cancel: &Cancel,
-) -> Result<ImportReport> {
+pub fn load(app: &App, load: Load<'_>, progress: &dyn Fn(Progress), cancel: &Cancel) -> Result<ImportReport> {
+    let Load { file, file_name, dataset, mapping, principal } = load;
     let catalogue = app.catalogue();
     let journal = journal(app)?;
     let sinks = sinks(app, dataset, principal);
@@ -58,7 +67,11 @@ pub fn load(
         cancel,
         options: ImportOptions { threads: None, max_bytes: Some(app.config.server.import_mb << 20) },
     };
-    Ok(zonglan_ingest::import(request)?)
+    zonglan_ingest::import(request).map_err(|error| match error {
+        // A store that refuses rows says why better than "writing failed".
+        IngestError::Sink { source, .. } if source.class != ErrorClass::Internal => Error(source),
+        error => error.into(),
+    })
 }
 
 /// Finishes what a crash interrupted. Blocking.
@@ -66,8 +79,13 @@ pub fn resume(app: &App) -> Result<Vec<ImportReport>> {
     let journal = journal(app)?;
     let catalogue = app.catalogue();
     let operator = crate::app::operator(&catalogue);
-    let mut sinks: Vec<Arc<dyn RowSink>> = app.sinks().into_iter().map(|inner| Arc::new(Imported { inner }) as Arc<dyn RowSink>).collect();
-    sinks.push(Arc::new(RecordsSink { records: app.store.records.clone(), principal: operator, runtime: tokio::runtime::Handle::current() }));
+    let mut sinks: Vec<Arc<dyn RowSink>> =
+        app.sinks().into_iter().map(|inner| Arc::new(Imported { inner }) as Arc<dyn RowSink>).collect();
+    sinks.push(Arc::new(RecordsSink {
+        records: app.store.records.clone(),
+        principal: operator,
+        runtime: tokio::runtime::Handle::current(),
+    }));
     Ok(zonglan_ingest::resume(&journal, &catalogue, &sinks)?)
 }
 
@@ -80,7 +98,10 @@ fn mapping_folders(app: &App) -> Vec<PathBuf> {
 /// The mapping of a name, for a dataset.
 pub fn mapping(app: &App, dataset: &Dataset, name: &str) -> Result<Mapping> {
     let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    let unknown = || Error::not_found("import.unknown_mapping", format!("没有映射 '{name}' (no such mapping)")).hint("映射文件放在数据目录的 mappings/ 下，或随文件一起提交");
+    let unknown = || {
+        Error::not_found("import.unknown_mapping", format!("没有映射 '{name}' (no such mapping)"))
+            .hint("映射文件放在数据目录的 mappings/ 下，或随文件一起提交")
+    };
     if !plain {
         return Err(unknown());
     }
@@ -101,7 +122,10 @@ pub fn fitting(dataset: &Dataset, mapping: Mapping) -> Result<Mapping> {
     if mapping.dataset == dataset.name {
         return Ok(mapping);
     }
-    Err(Error::user("import.mapping_dataset", format!("映射是为数据集 '{}' 写的，不是 '{}' (mapping of another dataset)", mapping.dataset, dataset.name)))
+    Err(Error::user(
+        "import.mapping_dataset",
+        format!("映射是为数据集 '{}' 写的，不是 '{}' (mapping of another dataset)", mapping.dataset, dataset.name),
+    ))
 }
 
 /// A store that takes imported datasets only: registers reach it through the change log.
@@ -148,7 +172,11 @@ impl RowSink for Guarded {
     }
 
     fn begin(&self, dataset: &Arc<Dataset>) -> SharedResult<Box<dyn SinkTxn>> {
-        Ok(Box::new(GuardedTxn { inner: self.inner.begin(dataset)?, dataset: dataset.clone(), prefixes: prefixes(self.rule.as_ref()) }))
+        Ok(Box::new(GuardedTxn {
+            inner: self.inner.begin(dataset)?,
+            dataset: dataset.clone(),
+            prefixes: prefixes(self.rule.as_ref()),
+        }))
     }
 }
 
@@ -177,7 +205,8 @@ impl SinkTxn for GuardedTxn {
         for row in 0..batch.len() {
             let code = column.map(|c| batch.value(&self.dataset, c, row).to_text()).unwrap_or_default();
             if !self.prefixes.iter().any(|prefix| code.starts_with(prefix)) {
-                let what = if code.is_empty() { "没有区划的行".to_string() } else { format!("区划 {code} 的行") };
+                let what =
+                    if code.is_empty() { "没有区划的行".to_string() } else { format!("区划 {code} 的行") };
                 return Err(Shared::forbidden("import.region", format!("文件中有{what}，不在您的辖区内；没有写入任何数据 (rows outside your regions; nothing was loaded)"))
                     .with_hint("请只导入本辖区的数据，或请有全市权限的人导入"));
             }
@@ -216,7 +245,13 @@ impl RowSink for RecordsSink {
     }
 
     fn begin(&self, dataset: &Arc<Dataset>) -> SharedResult<Box<dyn SinkTxn>> {
-        Ok(Box::new(RecordsTxn { records: self.records.clone(), principal: self.principal.clone(), runtime: self.runtime.clone(), dataset: dataset.clone(), batches: Vec::new() }))
+        Ok(Box::new(RecordsTxn {
+            records: self.records.clone(),
+            principal: self.principal.clone(),
+            runtime: self.runtime.clone(),
+            dataset: dataset.clone(),
+            batches: Vec::new(),
+        }))
     }
 }
 
@@ -242,12 +277,21 @@ impl SinkTxn for RecordsTxn {
     fn commit(self: Box<Self>, _: Option<&Cursor>) -> SharedResult<Committed> {
         let mut done = Committed::default();
         for batch in &self.batches {
-            let loaded = self.runtime.block_on(self.records.import(&self.principal, &self.dataset.name, batch, Some("导入文件")))?;
+            let loaded = self.runtime.block_on(self.records.import(
+                &self.principal,
+                &self.dataset.name,
+                batch,
+                Some("导入文件"),
+            ))?;
             done.inserted += loaded.inserted;
             done.updated += loaded.updated;
             done.unchanged += loaded.unchanged;
             if let Some((_, reason)) = loaded.rejected.first() {
-                return Err(Shared::user("import.rejected", format!("{} 行未被登记簿接受，第一行的原因: {reason}", loaded.rejected.len())).with_hint("改正后重新导入；已写入的行再次导入不会重复"));
+                return Err(Shared::user(
+                    "import.rejected",
+                    format!("{} 行未被登记簿接受，第一行的原因: {reason}", loaded.rejected.len()),
+                )
+                .with_hint("改正后重新导入；已写入的行再次导入不会重复"));
             }
         }
         Ok(done)
@@ -260,7 +304,8 @@ mod tests {
 
     #[test]
     fn rules_become_prefixes() {
-        let one = |code: &str| Filter::Cmp { field: "district".into(), op: Op::Prefix, value: Value::Text(code.into()) };
+        let one =
+            |code: &str| Filter::Cmp { field: "district".into(), op: Op::Prefix, value: Value::Text(code.into()) };
         assert_eq!(prefixes(Some(&Filter::Or(vec![one("310104"), one("310105")]))), ["310104", "310105"]);
         assert!(prefixes(None).is_empty());
     }

@@ -44,7 +44,11 @@ pub fn register(app: &App) {
 }
 
 /// Submits an import and returns the job's id and its outcome to come.
-pub async fn submit_import(app: &App, principal: &Principal, job: ImportJob) -> Result<(i64, oneshot::Receiver<Result<ImportReport>>)> {
+pub async fn submit_import(
+    app: &App,
+    principal: &Principal,
+    job: ImportJob,
+) -> Result<(i64, oneshot::Receiver<Result<ImportReport>>)> {
     let (done, outcome) = oneshot::channel();
     let title = format!("导入 {} → {}", job.file_name, job.dataset);
     let file = job.file.clone();
@@ -70,7 +74,9 @@ impl JobHandler for ImportHandler {
         };
         let app = self.app.clone();
         let name = job.dataset.clone();
-        let outcome = tokio::task::spawn_blocking(move || run(&app, &context, job, &principal)).await.unwrap_or_else(|panic| Err(Error::internal(panic)));
+        let outcome = tokio::task::spawn_blocking(move || run(&app, &context, job, &principal))
+            .await
+            .unwrap_or_else(|panic| Err(Error::internal(panic)));
         let told = match &outcome {
             Ok(report) => Ok(serde_json::to_value(ImportOut::new(&name, report.clone())).unwrap_or_default()),
             Err(error) => Err(copy(&error.0)),
@@ -85,13 +91,20 @@ impl JobHandler for ImportHandler {
 
 fn run(app: &App, context: &JobContext, job: ImportJob, principal: &Principal) -> Result<ImportReport> {
     let catalogue = app.catalogue();
-    let dataset = catalogue.dataset(&job.dataset).ok_or_else(|| Error::not_found("dataset.unknown", format!("没有数据集 '{}'", job.dataset)))?;
+    let dataset = catalogue
+        .dataset(&job.dataset)
+        .ok_or_else(|| Error::not_found("dataset.unknown", format!("没有数据集 '{}'", job.dataset)))?;
     let progress = |p: zonglan_ingest::Progress| {
         let share = if p.bytes_total == 0 { 0.0 } else { p.bytes_done as f64 / p.bytes_total as f64 };
         context.progress(share.min(0.99), format!("{} 行，隔离 {} 行", p.rows, p.quarantined));
     };
-    let outcome = imports::load(app, &job.file, &job.file_name, dataset, job.mapping, principal, &progress, &context.cancel);
-    let unfinished = outcome.is_err() && imports::journal(app)?.unfinished()?.iter().any(|record| record.file.ends_with(job.file.file_name().unwrap_or_default()));
+    let load = imports::Load { file: &job.file, file_name: &job.file_name, dataset, mapping: job.mapping, principal };
+    let outcome = imports::load(app, load, &progress, &context.cancel);
+    let unfinished = outcome.is_err()
+        && imports::journal(app)?
+            .unfinished()?
+            .iter()
+            .any(|record| record.file.ends_with(job.file.file_name().unwrap_or_default()));
     if !unfinished {
         let _ = std::fs::remove_file(&job.file);
     }

@@ -83,7 +83,9 @@ pub async fn watch_catalogue(app: App, follower: Arc<Follower>) {
                 tracing::info!(catalogue.version = app.catalogue().version(), "catalogue reloaded");
             }
             Ok(false) => {}
-            Err(error) => tracing::warn!(error = %error, "catalogue files are broken, the last valid ones stay in force"),
+            Err(error) => {
+                tracing::warn!(error = %error, "catalogue files are broken, the last valid ones stay in force")
+            }
         }
     }
 }

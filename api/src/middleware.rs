@@ -30,7 +30,9 @@ const CSP: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-
 
 /// Puts the layers around the routes.
 pub fn apply(routes: Router<App>, app: &App) -> Router {
-    let small = DefaultPredicate::new().and(NotForContentType::new("application/octet-stream")).and(NotForContentType::new("application/vnd.openxmlformats"));
+    let small = DefaultPredicate::new()
+        .and(NotForContentType::new("application/octet-stream"))
+        .and(NotForContentType::new("application/vnd.openxmlformats"));
     routes
         .layer(axum::extract::DefaultBodyLimit::max(app.config.server.body_mb << 20))
         .layer(CompressionLayer::new().compress_when(small))
@@ -113,13 +115,20 @@ async fn limit_rate(State(app): State<App>, request: Request, next: Next) -> Res
     let (parts, body) = request.into_parts();
     let client = Client::of(&app, &parts);
     if app.requests.check_key(&client.0).is_err() {
-        return Error::new(ErrorClass::Busy, "rate.requests", "请求过于频繁 (too many requests)").hint("请稍后再试").into_response();
+        return Error::new(ErrorClass::Busy, "rate.requests", "请求过于频繁 (too many requests)")
+            .hint("请稍后再试")
+            .into_response();
     }
     next.run(Request::from_parts(parts, body)).await
 }
 
 fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
-    let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("unknown").to_string();
+    let text = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown")
+        .to_string();
     Error::internal(format!("panic: {text}")).into_response()
 }
 
@@ -128,7 +137,10 @@ pub async fn limit_time(State(app): State<App>, request: Request, next: Next) ->
     match tokio::time::timeout(app.config.timeout(), next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let mut response = Error::new(ErrorClass::Unavailable, "request.timeout", "请求超时 (the request took too long)").hint("请缩小范围后再试").into_response();
+            let mut response =
+                Error::new(ErrorClass::Unavailable, "request.timeout", "请求超时 (the request took too long)")
+                    .hint("请缩小范围后再试")
+                    .into_response();
             *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
             response
         }

@@ -24,7 +24,8 @@ pub fn create(dir: &Path) -> anyhow::Result<String> {
 /// The key of the running server, for those who may read its data directory.
 pub fn read(dir: &Path) -> anyhow::Result<String> {
     let path = dir.join(FILE);
-    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}; run the command as the user that runs the server", path.display()))
+    std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}; run the command as the user that runs the server", path.display()))
 }
 
 pub fn remove(dir: &Path) {

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use zonglan_catalog::error::ErrorClass;
 use zonglan_catalog::traits::{Cancel, QueryEngine, SearchIndex};
-use zonglan_catalog::{BoundQuery, BoundSearch, Principal, Query, SearchPage, SearchRequest, Table, Value, bind, bind_search};
+use zonglan_catalog::{
+    BoundQuery, BoundSearch, Principal, Query, SearchPage, SearchRequest, Table, Value, bind, bind_search,
+};
 
 /// Answers that were computed lately, and the gate in front of the engine.
 pub struct Answers {
@@ -35,7 +37,11 @@ impl Answers {
     pub fn new(config: &Config) -> Self {
         let weigh = |_: &[u8; 32], table: &Arc<Table>| u32::try_from(weight(table)).unwrap_or(u32::MAX);
         Self {
-            cache: Cache::builder().max_capacity(config.cache.answers_mb << 20).weigher(weigh).time_to_idle(Duration::from_secs(3600)).build(),
+            cache: Cache::builder()
+                .max_capacity(config.cache.answers_mb << 20)
+                .weigher(weigh)
+                .time_to_idle(Duration::from_secs(3600))
+                .build(),
             gate: Semaphore::new(config.limits.queries),
             waiting: AtomicUsize::new(0),
             most_waiting: config.limits.queries_waiting,
@@ -50,7 +56,10 @@ impl Answers {
 
     /// Waits for a place among the running queries.
     async fn enter(&self) -> Result<tokio::sync::SemaphorePermit<'_>, zonglan_catalog::Error> {
-        let busy = || zonglan_catalog::Error::new(ErrorClass::Busy, "query.busy", "查询过多，请稍后再试 (too many queries)").with_hint("稍候几秒重试");
+        let busy = || {
+            zonglan_catalog::Error::new(ErrorClass::Busy, "query.busy", "查询过多，请稍后再试 (too many queries)")
+                .with_hint("稍候几秒重试")
+        };
         if let Ok(permit) = self.gate.try_acquire() {
             return Ok(permit);
         }
@@ -131,7 +140,12 @@ impl App {
             table.label(&self.catalogue(), &bound.dataset().name, english);
             Ok(Arc::new(table))
         };
-        let table = self.answers.cache.try_get_with(key, compute).await.map_err(|error: Arc<zonglan_catalog::Error>| shared(&error))?;
+        let table = self
+            .answers
+            .cache
+            .try_get_with(key, compute)
+            .await
+            .map_err(|error: Arc<zonglan_catalog::Error>| shared(&error))?;
         let counter = if hit { &self.metrics.answers_hit } else { &self.metrics.answers_miss };
         counter.fetch_add(1, Relaxed);
         Ok(Answer { table, hit, took: start.elapsed() })

@@ -2,7 +2,10 @@
 
 use crate::app::App;
 use crate::middleware;
-use crate::routes::{assets, boards, cases, datasets, events, exports, geo, health, imports, jobs, openapi, pages, query, records, search, session, tokens, users};
+use crate::routes::{
+    assets, boards, cases, datasets, events, exports, geo, health, imports, jobs, openapi, pages, query, records,
+    search, session, tokens, users,
+};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -41,7 +44,7 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(records::get, records::patch))
         .routes(routes!(records::act))
         .routes(routes!(records::history))
-        .routes(routes!(records::children))
+        .routes(routes!(records::children, records::create_child))
         .routes(routes!(imports::quarantine))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get, jobs::cancel))
@@ -59,7 +62,7 @@ fn streams() -> OpenApiRouter<App> {
         .routes(routes!(query::batch))
         .routes(routes!(boards::data))
         .routes(routes!(events::watch))
-        .routes(routes!(exports::create))
+        .routes(routes!(exports::create, exports::get))
 }
 
 /// Files to import: large, and as slow as the line they come over.

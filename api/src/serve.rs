@@ -16,9 +16,12 @@ use zonglan_ingest::Follower;
 pub async fn run(mut config: Config, demo: bool) -> anyhow::Result<()> {
     config.data.dir = std::path::absolute(&config.data.dir)?;
     let made = demo::prepare(&config.data.dir, demo)?;
-    let listener = TcpListener::bind(&config.server.listen).await.with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let listener = TcpListener::bind(&config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let address = format!("http://{}", listener.local_addr()?);
-    let app = App::open(Opening { config, clock: Arc::new(SystemClock), demo: demo || made, address: address.clone() }).await?;
+    let app = App::open(Opening { config, clock: Arc::new(SystemClock), demo: demo || made, address: address.clone() })
+        .await?;
     let follower = Arc::new(Follower::new(app.catalogue(), app.sinks()));
     if demo && !made {
         demo::make(&app, &follower).await?;

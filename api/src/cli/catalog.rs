@@ -45,7 +45,8 @@ pub fn run(common: &Common, command: Catalog) -> anyhow::Result<ExitCode> {
             std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
             for (kind, schema) in zonglan_catalog::schema::schemas() {
                 let path = out.join(format!("{kind}.schema.json"));
-                std::fs::write(&path, serde_json::to_string_pretty(&schema)? + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+                std::fs::write(&path, serde_json::to_string_pretty(&schema)? + "\n")
+                    .with_context(|| format!("cannot write {}", path.display()))?;
                 println!("{}", path.display());
             }
             Ok(ExitCode::SUCCESS)

@@ -35,19 +35,27 @@ pub fn run(common: &Common, args: &Doctor) -> anyhow::Result<ExitCode> {
         }
     };
     check("configuration", Ok("resolved".into()));
-    let catalogue = crate::app::load_catalogue(&config).map(|c| format!("version {}, {} datasets", c.version(), c.datasets().count()));
+    let catalogue = crate::app::load_catalogue(&config)
+        .map(|c| format!("version {}, {} datasets", c.version(), c.datasets().count()));
     check("catalogue", catalogue.map_err(|problems| problems.to_string()));
     let dir = &config.data.dir;
     let data = match (DataLock::holder(dir), dir.is_dir()) {
         (Some(address), _) if address.starts_with("http") => Ok(format!("{} is served at {address}", dir.display())),
         (Some(_), _) => Ok(format!("{} is in use by another command", dir.display())),
         (None, false) => Ok(format!("{} does not exist yet", dir.display())),
-        (None, true) => tempfile::tempfile_in(dir).map(|_| format!("{} can be written", dir.display())).map_err(|e| format!("{} cannot be written: {e}", dir.display())),
+        (None, true) => tempfile::tempfile_in(dir)
+            .map(|_| format!("{} can be written", dir.display()))
+            .map_err(|e| format!("{} cannot be written: {e}", dir.display())),
     };
     check("data directory", data);
-    let projection = Transform::new(Crs::Wgs84, Crs::Epsg(32651)).map_err(|e| e.to_string()).and_then(|t| t.point(121.47, 31.23).map_err(|e| e.to_string()));
+    let projection = Transform::new(Crs::Wgs84, Crs::Epsg(32651))
+        .map_err(|e| e.to_string())
+        .and_then(|t| t.point(121.47, 31.23).map_err(|e| e.to_string()));
     check("projections", projection.map(|(x, y)| format!("EPSG:32651 works ({x:.0}, {y:.0})")));
-    check("Chinese font for images", zonglan_dashboards::render::font::ensure().map(|()| "found".to_string()).map_err(|e| e.to_string()));
+    check(
+        "Chinese font for images",
+        zonglan_dashboards::render::font::ensure().map(|()| "found".to_string()).map_err(|e| e.to_string()),
+    );
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     check("machine", Ok(format!("{cores} cores")));
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -47,7 +47,12 @@ pub fn run(command: Geo) -> anyhow::Result<ExitCode> {
             let head = lines.next().transpose()?.unwrap_or_default();
             let head = head.trim_start_matches('\u{feff}');
             let names = fields(head);
-            let find = |name: &str| names.iter().position(|n| n == name).with_context(|| format!("no column '{name}'; columns: {}", names.join(", ")));
+            let find = |name: &str| {
+                names
+                    .iter()
+                    .position(|n| n == name)
+                    .with_context(|| format!("no column '{name}'; columns: {}", names.join(", ")))
+            };
             let at = (find(x)?, find(y)?);
             writeln!(out, "{head},{x}_{},{y}_{}", args.to, args.to)?;
             Some(at)
@@ -60,7 +65,11 @@ pub fn run(command: Geo) -> anyhow::Result<ExitCode> {
         if line.trim().is_empty() {
             continue;
         }
-        let cells = if columns.is_some() || line.contains(',') { fields(&line) } else { line.split_whitespace().map(str::to_string).collect() };
+        let cells = if columns.is_some() || line.contains(',') {
+            fields(&line)
+        } else {
+            line.split_whitespace().map(str::to_string).collect()
+        };
         let (x, y) = columns.unwrap_or((0, 1));
         let number_at = |at: usize| cells.get(at).and_then(|c| c.trim().parse::<f64>().ok());
         let result = match (number_at(x), number_at(y)) {
@@ -68,7 +77,9 @@ pub fn run(command: Geo) -> anyhow::Result<ExitCode> {
             _ => Err("no two numbers".to_string()),
         };
         match result {
-            Ok((x, y)) => writeln!(out, "{}{x},{y}", if columns.is_some() { format!("{line},") } else { String::new() })?,
+            Ok((x, y)) => {
+                writeln!(out, "{}{x},{y}", if columns.is_some() { format!("{line},") } else { String::new() })?
+            }
             Err(reason) => {
                 wrong += 1;
                 eprintln!("line {}: {reason}", number + 1 + usize::from(columns.is_some()));
@@ -79,7 +90,12 @@ pub fn run(command: Geo) -> anyhow::Result<ExitCode> {
     out.flush()?;
     let info = transform.info();
     let accuracy = info.accuracy_m.map_or_else(|| "unknown".to_string(), |m| format!("{m} m"));
-    eprintln!("{} ({:?}, accuracy {accuracy}){}", info.version, info.status, if wrong > 0 { format!("; {wrong} points failed") } else { String::new() });
+    eprintln!(
+        "{} ({:?}, accuracy {accuracy}){}",
+        info.version,
+        info.status,
+        if wrong > 0 { format!("; {wrong} points failed") } else { String::new() }
+    );
     if wrong > 0 && args.x.is_none() && args.file.is_none() && columns.is_none() {
         bail!("{wrong} points failed");
     }

@@ -65,7 +65,10 @@ pub fn run(common: &Common, args: Ingest) -> anyhow::Result<ExitCode> {
     let outcomes = match Remote::find(&config)? {
         Some(remote) => {
             eprintln!("loading through the server at {}", remote.authority());
-            args.files.iter().map(|file| upload(&remote, &dataset, mapping.as_ref(), file)).collect::<anyhow::Result<Vec<_>>>()?
+            args.files
+                .iter()
+                .map(|file| upload(&remote, &dataset, mapping.as_ref(), file))
+                .collect::<anyhow::Result<Vec<_>>>()?
         }
         None => block_on(load(config, catalogue, dataset, mapping.clone(), args.files.clone()))?,
     };
@@ -76,7 +79,13 @@ pub fn run(common: &Common, args: Ingest) -> anyhow::Result<ExitCode> {
         }
         println!(
             "{}: read {} = loaded {} + duplicates {} + quarantined {} ({:.1} s, {:.0} rows/s)",
-            outcome.file, outcome.read, outcome.loaded, outcome.duplicates, outcome.quarantined, outcome.seconds, outcome.rows_per_second
+            outcome.file,
+            outcome.read,
+            outcome.loaded,
+            outcome.duplicates,
+            outcome.quarantined,
+            outcome.seconds,
+            outcome.rows_per_second
         );
         if let Some(place) = &outcome.quarantine {
             println!("  set aside: {place}");
@@ -87,7 +96,11 @@ pub fn run(common: &Common, args: Ingest) -> anyhow::Result<ExitCode> {
 
 fn read_mapping(path: &Path) -> anyhow::Result<Mapping> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the mapping {}", path.display()))?;
-    let parsed = if path.extension().is_some_and(|e| e == "json") { Mapping::parse_json(&text) } else { Mapping::parse_toml(&text) };
+    let parsed = if path.extension().is_some_and(|e| e == "json") {
+        Mapping::parse_json(&text)
+    } else {
+        Mapping::parse_toml(&text)
+    };
     parsed.with_context(|| path.display().to_string())
 }
 
@@ -99,7 +112,13 @@ fn bar(length: u64, file: &Path) -> anyhow::Result<ProgressBar> {
 }
 
 /// Without a server: opens the stores, loads, and follows the change log where registers changed.
-async fn load(config: Config, catalogue: Arc<Catalogue>, dataset: Arc<Dataset>, mapping: Option<Mapping>, files: Vec<PathBuf>) -> anyhow::Result<Vec<Outcome>> {
+async fn load(
+    config: Config,
+    catalogue: Arc<Catalogue>,
+    dataset: Arc<Dataset>,
+    mapping: Option<Mapping>,
+    files: Vec<PathBuf>,
+) -> anyhow::Result<Vec<Outcome>> {
     let app = App::open(Opening { config, clock: Arc::new(SystemClock), demo: false, address: String::new() }).await?;
     let mut outcomes = Vec::new();
     for file in files {
@@ -111,10 +130,16 @@ async fn load(config: Config, catalogue: Arc<Catalogue>, dataset: Arc<Dataset>, 
             let start = std::time::Instant::now();
             let progress = |p: zonglan_ingest::Progress| {
                 bar.set_position(p.bytes_done);
-                bar.set_message(format!("{} rows, {:.0} rows/s", p.rows, p.rows as f64 / start.elapsed().as_secs_f64().max(1e-3)));
+                bar.set_message(format!(
+                    "{} rows, {:.0} rows/s",
+                    p.rows,
+                    p.rows as f64 / start.elapsed().as_secs_f64().max(1e-3)
+                ));
             };
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let report = imports::load(&app, &file, &name, &dataset, mapping, &principal, &progress, &Cancel::default());
+            let load =
+                imports::Load { file: &file, file_name: &name, dataset: &dataset, mapping, principal: &principal };
+            let report = imports::load(&app, load, &progress, &Cancel::default());
             bar.finish_and_clear();
             let report = report.map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
             Ok(Outcome {
@@ -150,10 +175,16 @@ fn upload(remote: &Remote, dataset: &Dataset, mapping: Option<&Mapping>, file: &
         Some(mapping) => {
             let boundary = format!("zonglan-{}", crate::operator::random(12)?);
             let part = |head: &str| format!("--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n");
-            let head = format!("{}{}\r\n{}", part("name=\"mapping\""), serde_json::to_string(mapping)?, part(&format!("name=\"file\"; filename=\"{}\"", name.replace(['"', '\r', '\n'], "_"))));
+            let head = format!(
+                "{}{}\r\n{}",
+                part("name=\"mapping\""),
+                serde_json::to_string(mapping)?,
+                part(&format!("name=\"file\"; filename=\"{}\"", name.replace(['"', '\r', '\n'], "_")))
+            );
             let tail = format!("\r\n--{boundary}--\r\n");
             let total = head.len() as u64 + length + tail.len() as u64;
-            let mut body = std::io::Read::chain(std::io::Read::chain(head.as_bytes(), bar.wrap_read(input)), tail.as_bytes());
+            let mut body =
+                std::io::Read::chain(std::io::Read::chain(head.as_bytes(), bar.wrap_read(input)), tail.as_bytes());
             remote.send("POST", &path, &format!("multipart/form-data; boundary={boundary}"), total, &mut body)
         }
     };
@@ -167,7 +198,10 @@ fn upload(remote: &Remote, dataset: &Dataset, mapping: Option<&Mapping>, file: &
         loaded: count("loaded"),
         duplicates: count("duplicates"),
         quarantined: count("quarantined"),
-        quarantine: answer.get("quarantine_url").and_then(serde_json::Value::as_str).map(|url| format!("http://{}{url}", remote.authority())),
+        quarantine: answer
+            .get("quarantine_url")
+            .and_then(serde_json::Value::as_str)
+            .map(|url| format!("http://{}{url}", remote.authority())),
         seconds: number("seconds"),
         rows_per_second: number("rows_per_second"),
     })

@@ -135,7 +135,8 @@ impl Common {
 /// Starts logging to standard error.
 pub fn log(config: &Config) -> anyhow::Result<()> {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&config.log.level).map_err(|error| anyhow::anyhow!("log.level '{}': {error}", config.log.level))?;
+    let filter = EnvFilter::try_new(&config.log.level)
+        .map_err(|error| anyhow::anyhow!("log.level '{}': {error}", config.log.level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start within one process (tests) keeps the first subscriber.
     let _ = match config.log.format {

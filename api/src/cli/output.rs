@@ -29,10 +29,23 @@ pub fn print(table: &Table, format: Format) -> anyhow::Result<()> {
         }
         Format::Table => {
             let heads: Vec<String> = table.columns.iter().map(heading).collect();
-            let rows: Vec<Vec<String>> = table.rows.iter().map(|row| row.iter().zip(&table.columns).map(|(v, c)| cell(c, v)).collect()).collect();
-            let numeric: Vec<bool> = table.columns.iter().map(|c| matches!(c.kind, ColumnType::Int | ColumnType::Decimal | ColumnType::Float)).collect();
+            let rows: Vec<Vec<String>> = table
+                .rows
+                .iter()
+                .map(|row| row.iter().zip(&table.columns).map(|(v, c)| cell(c, v)).collect())
+                .collect();
+            let numeric: Vec<bool> = table
+                .columns
+                .iter()
+                .map(|c| matches!(c.kind, ColumnType::Int | ColumnType::Decimal | ColumnType::Float))
+                .collect();
             grid(&mut out, &heads, &rows, &numeric)?;
-            let total = table.meta.total.filter(|total| *total as usize > rows.len()).map(|total| format!(" of {total}")).unwrap_or_default();
+            let total = table
+                .meta
+                .total
+                .filter(|total| *total as usize > rows.len())
+                .map(|total| format!(" of {total}"))
+                .unwrap_or_default();
             eprintln!("{} rows{total}", rows.len());
         }
     }
@@ -59,12 +72,22 @@ pub fn grid(out: &mut impl Write, heads: &[String], rows: &[Vec<String>], numeri
     let short = |text: &str| -> String {
         let line = text.split(['\n', '\r']).next().unwrap_or_default();
         let mut used = 0;
-        let cut: String = line.chars().take_while(|c| { used += wide(*c); used <= WIDEST }).collect();
+        let cut: String = line
+            .chars()
+            .take_while(|c| {
+                used += wide(*c);
+                used <= WIDEST
+            })
+            .collect();
         if cut.len() < text.len() { format!("{cut}…") } else { cut }
     };
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|text| short(text)).collect()).collect();
     let width = |text: &str| text.chars().map(wide).sum::<usize>();
-    let widths: Vec<usize> = (0..heads.len()).map(|i| rows.iter().filter_map(|row| row.get(i)).map(|t| width(t)).chain([width(&heads[i])]).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..heads.len())
+        .map(|i| {
+            rows.iter().filter_map(|row| row.get(i)).map(|t| width(t)).chain([width(&heads[i])]).max().unwrap_or(0)
+        })
+        .collect();
     let mut line = |cells: &[String]| -> std::io::Result<()> {
         let mut text = String::new();
         for (i, cell) in cells.iter().enumerate() {
@@ -81,7 +104,8 @@ pub fn grid(out: &mut impl Write, heads: &[String], rows: &[Vec<String>], numeri
 
 /// Cells that a character takes: two for Chinese and full-width ones.
 fn wide(c: char) -> usize {
-    if matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{20000}'..='\u{3fffd}') {
+    if matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{20000}'..='\u{3fffd}')
+    {
         2
     } else {
         1
@@ -99,7 +123,13 @@ mod tests {
     #[test]
     fn columns_align_with_chinese() {
         let mut out = Vec::new();
-        grid(&mut out, &["区".into(), "数".into()], &[vec!["徐汇区".into(), "5".into()], vec!["x".into(), "1234".into()]], &[false, true]).expect("writes");
+        grid(
+            &mut out,
+            &["区".into(), "数".into()],
+            &[vec!["徐汇区".into(), "5".into()], vec!["x".into(), "1234".into()]],
+            &[false, true],
+        )
+        .expect("writes");
         assert_eq!(String::from_utf8(out).expect("utf-8"), "区        数\n------  ----\n徐汇区     5\nx       1234\n");
     }
 }

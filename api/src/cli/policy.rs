@@ -28,12 +28,28 @@ pub fn run(common: &Common, command: PolicyCommand) -> anyhow::Result<()> {
         let names: Vec<&str> = known.iter().map(|u| u.username.as_str()).collect();
         format!("no user '{user}'; users: {}", names.join(", "))
     })?;
-    let principal = Principal { user: info.username.clone(), name: info.name.clone(), roles: info.roles.clone(), regions: info.regions.clone(), purpose: None, grants: Vec::new(), grants_version: 0 };
+    let principal = Principal {
+        user: info.username.clone(),
+        name: info.name.clone(),
+        roles: info.roles.clone(),
+        regions: info.regions.clone(),
+        purpose: None,
+        grants: Vec::new(),
+        grants_version: 0,
+    };
     let policy = catalogue.policy();
     println!("{} ({}): roles {}, regions {}", info.username, info.name, info.roles.join(", "), info.regions.join(", "));
-    let say = |allowed: bool, why: String| println!("{action} {resource}: {} — {why}", if allowed { "allowed" } else { "denied" });
+    let say = |allowed: bool, why: String| {
+        println!("{action} {resource}: {} — {why}", if allowed { "allowed" } else { "denied" })
+    };
     let held: Vec<_> = policy.roles().iter().filter(|r| info.roles.contains(&r.name)).collect();
-    let by = |found: Vec<&str>| if found.is_empty() { "no role of the user permits it".to_string() } else { format!("by role {}", found.join(", ")) };
+    let by = |found: Vec<&str>| {
+        if found.is_empty() {
+            "no role of the user permits it".to_string()
+        } else {
+            format!("by role {}", found.join(", "))
+        }
+    };
     if info.disabled {
         say(false, "the account is disabled".into());
         return Ok(());
@@ -71,7 +87,12 @@ pub fn run(common: &Common, command: PolicyCommand) -> anyhow::Result<()> {
         Some(rule) if rule.is_true() => println!("rows: all{}", if dataset.shared { " (shared dataset)" } else { "" }),
         Some(rule) => println!("rows: {}", rule.to_json()),
     }
-    let masked: Vec<String> = dataset.field.iter().filter(|f| !policy.sees_clear(&principal, dataset, f, now)).map(|f| format!("{} ({:?})", f.name, f.mask).to_lowercase()).collect();
+    let masked: Vec<String> = dataset
+        .field
+        .iter()
+        .filter(|f| !policy.sees_clear(&principal, dataset, f, now))
+        .map(|f| format!("{} ({:?})", f.name, f.mask).to_lowercase())
+        .collect();
     println!("masked fields: {}", if masked.is_empty() { "none".into() } else { masked.join(", ") });
     Ok(())
 }

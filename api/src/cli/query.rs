@@ -53,7 +53,8 @@ impl QueryArgs {
         }
         let Some(dataset) = self.dataset.clone() else { bail!("give --dataset, or the whole query with --json") };
         let filter = match &self.filter {
-            Some(text) => Filter::from_json(&serde_json::from_str(text).context("--where is not JSON")?).map_err(|e| anyhow::anyhow!("--where: {e}"))?,
+            Some(text) => Filter::from_json(&serde_json::from_str(text).context("--where is not JSON")?)
+                .map_err(|e| anyhow::anyhow!("--where: {e}"))?,
             None => Filter::True,
         };
         Ok(Query {
@@ -75,9 +76,18 @@ fn dim(text: &str) -> anyhow::Result<Dim> {
     let word = |value: &str| serde_json::Value::String(value.to_string());
     Ok(match text.split(':').collect::<Vec<_>>().as_slice() {
         [field] => Dim::field(*field),
-        ["time", grain] => Dim::Time(TimeDim { time: serde_json::from_value(word(grain)).with_context(|| format!("--by {text}"))?, field: None }),
-        [field, "time", grain] => Dim::Time(TimeDim { time: serde_json::from_value(word(grain)).with_context(|| format!("--by {text}"))?, field: Some((*field).into()) }),
-        [field, "level", level] => Dim::Level(LevelDim { field: (*field).into(), level: serde_json::from_value(word(level)).with_context(|| format!("--by {text}"))? }),
+        ["time", grain] => Dim::Time(TimeDim {
+            time: serde_json::from_value(word(grain)).with_context(|| format!("--by {text}"))?,
+            field: None,
+        }),
+        [field, "time", grain] => Dim::Time(TimeDim {
+            time: serde_json::from_value(word(grain)).with_context(|| format!("--by {text}"))?,
+            field: Some((*field).into()),
+        }),
+        [field, "level", level] => Dim::Level(LevelDim {
+            field: (*field).into(),
+            level: serde_json::from_value(word(level)).with_context(|| format!("--by {text}"))?,
+        }),
         _ => bail!("--by {text}: write a field, time:month, field:time:month or field:level:district"),
     })
 }
@@ -87,7 +97,12 @@ fn range(text: &str) -> anyhow::Result<Range> {
         return serde_json::from_str(text).context("--range is not a range");
     }
     if let Some((from, to)) = text.split_once("..") {
-        let bound = |text: &str| (!text.is_empty()).then(|| serde_json::from_value(text.into())).transpose().with_context(|| format!("--range: '{text}' is not a date"));
+        let bound = |text: &str| {
+            (!text.is_empty())
+                .then(|| serde_json::from_value(text.into()))
+                .transpose()
+                .with_context(|| format!("--range: '{text}' is not a date"))
+        };
         return Ok(Range { from: bound(from)?, to: bound(to)?, ..Range::default() });
     }
     Ok(Range { last: Some(text.to_string()), ..Range::default() })

@@ -19,8 +19,12 @@ impl Remote {
     /// The server that holds the directory, if one does.
     pub fn find(config: &Config) -> anyhow::Result<Option<Self>> {
         let Some(address) = DataLock::holder(&config.data.dir) else { return Ok(None) };
-        let Some(authority) = address.trim().strip_prefix("http://").map(|a| a.trim_end_matches('/').to_string()) else {
-            bail!("the data directory {} is in use by another command; wait until it has ended", config.data.dir.display());
+        let Some(authority) = address.trim().strip_prefix("http://").map(|a| a.trim_end_matches('/').to_string())
+        else {
+            bail!(
+                "the data directory {} is in use by another command; wait until it has ended",
+                config.data.dir.display()
+            );
         };
         // A server on all addresses is reached over the loopback.
         let authority = authority.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
@@ -46,8 +50,16 @@ impl Remote {
     }
 
     /// Sends a body of `length` bytes and reads the JSON answer. A problem becomes an error.
-    pub fn send(&self, method: &str, path: &str, content_type: &str, length: u64, body: &mut dyn Read) -> anyhow::Result<Json> {
-        let mut stream = TcpStream::connect(&self.authority).with_context(|| format!("cannot reach the server at {}", self.authority))?;
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        length: u64,
+        body: &mut dyn Read,
+    ) -> anyhow::Result<Json> {
+        let mut stream = TcpStream::connect(&self.authority)
+            .with_context(|| format!("cannot reach the server at {}", self.authority))?;
         write!(
             stream,
             "{method} {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
@@ -62,17 +74,37 @@ impl Remote {
             Ok(_) => "the server's answer is not HTTP".to_string(),
         })?;
         let head = String::from_utf8_lossy(&answer[..end]);
-        let status: u16 = head.split_whitespace().nth(1).and_then(|s| s.parse().ok()).context("the server's answer has no status")?;
+        let status: u16 =
+            head.split_whitespace().nth(1).and_then(|s| s.parse().ok()).context("the server's answer has no status")?;
         let body = &answer[end + 4..];
         if status == 204 || body.is_empty() && status < 300 {
             return Ok(Json::Null);
         }
-        let json: Json = serde_json::from_slice(body).with_context(|| format!("the server answered {status} without JSON"))?;
+        let json: Json =
+            serde_json::from_slice(body).with_context(|| format!("the server answered {status} without JSON"))?;
         if status >= 300 {
             let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default().to_string();
             let hint = text("hint");
-            let fields: Vec<String> = json.get("errors").and_then(Json::as_array).into_iter().flatten().map(|e| format!("{}: {}", e["field"].as_str().unwrap_or_default(), e["message"].as_str().unwrap_or_default())).collect();
-            bail!("{} [{}]{}{}", text("detail"), text("code"), if hint.is_empty() { String::new() } else { format!(" ({hint})") }, if fields.is_empty() { String::new() } else { format!("\n  {}", fields.join("\n  ")) });
+            let fields: Vec<String> = json
+                .get("errors")
+                .and_then(Json::as_array)
+                .into_iter()
+                .flatten()
+                .map(|e| {
+                    format!(
+                        "{}: {}",
+                        e["field"].as_str().unwrap_or_default(),
+                        e["message"].as_str().unwrap_or_default()
+                    )
+                })
+                .collect();
+            bail!(
+                "{} [{}]{}{}",
+                text("detail"),
+                text("code"),
+                if hint.is_empty() { String::new() } else { format!(" ({hint})") },
+                if fields.is_empty() { String::new() } else { format!("\n  {}", fields.join("\n  ")) }
+            );
         }
         Ok(json)
     }

@@ -35,7 +35,8 @@ pub struct SearchArgs {
 pub fn run(common: &Common, args: &SearchArgs) -> anyhow::Result<()> {
     let (config, catalogue) = common.open()?;
     let filters = match &args.filter {
-        Some(text) => Filter::from_json(&serde_json::from_str(text).context("--where is not JSON")?).map_err(|e| anyhow::anyhow!("--where: {e}"))?,
+        Some(text) => Filter::from_json(&serde_json::from_str(text).context("--where is not JSON")?)
+            .map_err(|e| anyhow::anyhow!("--where: {e}"))?,
         None => Filter::True,
     };
     let request = SearchRequest {
@@ -52,7 +53,8 @@ pub fn run(common: &Common, args: &SearchArgs) -> anyhow::Result<()> {
     let bound = bind_search(&catalogue, catalogue.policy(), &operator, &request, SystemClock.now())?;
     let page = block_on(async { Ok(index.search(&bound, &Cancel::default()).await?) })?;
     let mut out = std::io::stdout().lock();
-    let passage = |hit: &zonglan_catalog::Hit| hit.highlights.first().map(|p| marked(&p.text, &p.marks)).unwrap_or_default();
+    let passage =
+        |hit: &zonglan_catalog::Hit| hit.highlights.first().map(|p| marked(&p.text, &p.marks)).unwrap_or_default();
     match args.format {
         Format::Json => writeln!(out, "{}", serde_json::to_string(&page)?)?,
         Format::Csv => {
@@ -67,13 +69,23 @@ pub fn run(common: &Common, args: &SearchArgs) -> anyhow::Result<()> {
                 .hits
                 .iter()
                 .map(|hit| {
-                    let title = title.as_ref().and_then(|t| hit.fields.get(t)).map(zonglan_catalog::Value::to_text).unwrap_or_default();
+                    let title = title
+                        .as_ref()
+                        .and_then(|t| hit.fields.get(t))
+                        .map(zonglan_catalog::Value::to_text)
+                        .unwrap_or_default();
                     vec![hit.id.clone(), format!("{:.2}", hit.score), title, passage(hit)]
                 })
                 .collect();
-            grid(&mut out, &["id", "score", "title", "passage"].map(String::from), &rows, &[false, true, false, false])?;
+            grid(
+                &mut out,
+                &["id", "score", "title", "passage"].map(String::from),
+                &rows,
+                &[false, true, false, false],
+            )?;
             for (field, values) in &page.facets {
-                let counts: Vec<String> = values.iter().map(|f| format!("{} {}", f.label.as_deref().unwrap_or(&f.value), f.count)).collect();
+                let counts: Vec<String> =
+                    values.iter().map(|f| format!("{} {}", f.label.as_deref().unwrap_or(&f.value), f.count)).collect();
                 writeln!(out, "{field}: {}", counts.join(", "))?;
             }
             eprintln!("{} of {} hits", rows.len(), page.total);

@@ -68,14 +68,23 @@ pub fn run(common: &Common, command: User) -> anyhow::Result<()> {
                 bail!("no role '{wrong}'; roles: {}", known.join(", "));
             }
             let (password, once) = password(password_env.as_deref())?;
-            let new = NewUser { name: name.unwrap_or_else(|| username.clone()), username, password: password.clone(), roles: role, regions: region, must_change: once };
+            let new = NewUser {
+                name: name.unwrap_or_else(|| username.clone()),
+                username,
+                password: password.clone(),
+                roles: role,
+                regions: region,
+                must_change: once,
+            };
             let username = new.username.clone();
             match Remote::find(&config)? {
                 Some(remote) => {
                     let body = serde_json::json!({"username": new.username, "name": new.name, "password": new.password, "roles": new.roles, "regions": new.regions, "must_change": once});
                     remote.post("/api/v1/users", &body)?;
                 }
-                None => drop(with_store(&config, &catalogue, async |store| Ok(store.identity.create_user(ACTOR, new).await?))?),
+                None => drop(with_store(&config, &catalogue, async |store| {
+                    Ok(store.identity.create_user(ACTOR, new).await?)
+                })?),
             }
             println!("added {username}");
             if once {
@@ -85,8 +94,13 @@ pub fn run(common: &Common, command: User) -> anyhow::Result<()> {
         User::Passwd { username, password_env } => {
             let (password, once) = password(password_env.as_deref())?;
             match Remote::find(&config)? {
-                Some(remote) => drop(remote.patch(&format!("/api/v1/users/{username}"), &serde_json::json!({"password": password, "must_change": once}))?),
-                None => with_store(&config, &catalogue, async |store| Ok(store.identity.set_password(ACTOR, &username, &password, once).await?))?,
+                Some(remote) => drop(remote.patch(
+                    &format!("/api/v1/users/{username}"),
+                    &serde_json::json!({"password": password, "must_change": once}),
+                )?),
+                None => with_store(&config, &catalogue, async |store| {
+                    Ok(store.identity.set_password(ACTOR, &username, &password, once).await?)
+                })?,
             }
             println!("password of {username} changed");
             if once {
@@ -95,10 +109,14 @@ pub fn run(common: &Common, command: User) -> anyhow::Result<()> {
         }
         User::Disable { username, undo } => {
             match Remote::find(&config)? {
-                Some(remote) => drop(remote.patch(&format!("/api/v1/users/{username}"), &serde_json::json!({"disabled": !undo}))?),
+                Some(remote) => {
+                    drop(remote.patch(&format!("/api/v1/users/{username}"), &serde_json::json!({"disabled": !undo}))?)
+                }
                 None => {
                     let patch = UserPatch { disabled: Some(!undo), ..UserPatch::default() };
-                    drop(with_store(&config, &catalogue, async |store| Ok(store.identity.update_user(ACTOR, &username, patch).await?))?);
+                    drop(with_store(&config, &catalogue, async |store| {
+                        Ok(store.identity.update_user(ACTOR, &username, patch).await?)
+                    })?);
                 }
             }
             println!("{username} {}", if undo { "enabled" } else { "disabled" });
@@ -112,11 +130,22 @@ pub fn run(common: &Common, command: User) -> anyhow::Result<()> {
             let rows: Vec<Vec<String>> = users
                 .iter()
                 .map(|u| {
-                    let state = if u.disabled { "disabled" } else if u.must_change { "one-time password" } else { "" };
+                    let state = if u.disabled {
+                        "disabled"
+                    } else if u.must_change {
+                        "one-time password"
+                    } else {
+                        ""
+                    };
                     vec![u.username.clone(), u.name.clone(), u.roles.join(","), u.regions.join(","), state.to_string()]
                 })
                 .collect();
-            grid(&mut std::io::stdout().lock(), &["username", "name", "roles", "regions", "state"].map(String::from), &rows, &[])?;
+            grid(
+                &mut std::io::stdout().lock(),
+                &["username", "name", "roles", "regions", "state"].map(String::from),
+                &rows,
+                &[],
+            )?;
         }
     }
     Ok(())
@@ -131,9 +160,14 @@ pub fn users(config: &Config, catalogue: &Arc<Catalogue>) -> anyhow::Result<Vec<
 }
 
 /// Opens the records side of the data directory for one piece of work.
-fn with_store<T>(config: &Config, catalogue: &Arc<Catalogue>, work: impl AsyncFnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
+fn with_store<T>(
+    config: &Config,
+    catalogue: &Arc<Catalogue>,
+    work: impl AsyncFnOnce(&Store) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     block_on(async {
-        std::fs::create_dir_all(&config.data.dir).with_context(|| format!("cannot create {}", config.data.dir.display()))?;
+        std::fs::create_dir_all(&config.data.dir)
+            .with_context(|| format!("cannot create {}", config.data.dir.display()))?;
         let store = Store::open(&config.data.dir, catalogue.clone(), StoreOptions::default()).await?;
         let outcome = work(&store).await;
         store.close().await;

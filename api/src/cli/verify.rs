@@ -35,7 +35,11 @@ pub fn run(common: &Common, args: &Verify) -> anyhow::Result<ExitCode> {
 }
 
 /// Registers whose number of rows in a store is not that of the records.
-fn differences(config: &Config, catalogue: &Arc<Catalogue>, registers: &[(String, u64)]) -> anyhow::Result<Vec<String>> {
+fn differences(
+    config: &Config,
+    catalogue: &Arc<Catalogue>,
+    registers: &[(String, u64)],
+) -> anyhow::Result<Vec<String>> {
     let columns = crate::app::read_columns(config, catalogue)?;
     let index = crate::app::read_index(config, catalogue);
     let mut found = Vec::new();

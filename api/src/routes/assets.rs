@@ -14,8 +14,11 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use zonglan_dashboards::assets;
 
+/// Compressed files by name and encoding.
+type Packed = HashMap<(String, &'static str), Arc<Bytes>>;
+
 /// Compressed once, on first use: the names are few and fixed.
-static PACKED: LazyLock<Mutex<HashMap<(String, &'static str), Arc<Bytes>>>> = LazyLock::new(Mutex::default);
+static PACKED: LazyLock<Mutex<Packed>> = LazyLock::new(Mutex::default);
 
 pub async fn get(Path(name): Path<String>, headers: HeaderMap) -> Result<Response> {
     let asset = assets::get(&name).ok_or_else(|| Error::not_found("route.unknown", "没有这个文件 (no such file)"))?;
@@ -30,7 +33,9 @@ pub async fn get(Path(name): Path<String>, headers: HeaderMap) -> Result<Respons
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let textual = asset.content_type.starts_with("text/") || asset.content_type.contains("json") || asset.content_type.contains("svg");
+    let textual = asset.content_type.starts_with("text/")
+        || asset.content_type.contains("json")
+        || asset.content_type.contains("svg");
     let encoding = match textual {
         true if accepted.contains("br") => "br",
         true if accepted.contains("gzip") => "gzip",

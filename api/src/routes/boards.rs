@@ -66,7 +66,9 @@ pub async fn data(
     }
     let gzip = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("gzip"));
     Ok(match frame(&app, view).await {
-        Sent::Whole(frame) if gzip => (common, [(header::CONTENT_ENCODING, "gzip")], frame.gzip.clone()).into_response(),
+        Sent::Whole(frame) if gzip => {
+            (common, [(header::CONTENT_ENCODING, "gzip")], frame.gzip.clone()).into_response()
+        }
         Sent::Whole(frame) => (common, frame.plain.clone()).into_response(),
         Sent::Lines(lines) => (common, Body::from_stream(lines.map(Ok::<_, std::convert::Infallible>))).into_response(),
     })
@@ -83,9 +85,10 @@ pub async fn image(
     Path((name, file)): Path<(String, String)>,
     Params(params): Params<BTreeMap<String, String>>,
 ) -> Result<Response> {
-    let (panel, kind) = file.rsplit_once('.').filter(|(_, kind)| matches!(*kind, "png" | "svg")).ok_or_else(|| {
-        Error::not_found("board.image", "图像是 {面板}.png 或 {面板}.svg (no such image)")
-    })?;
+    let (panel, kind) = file
+        .rsplit_once('.')
+        .filter(|(_, kind)| matches!(*kind, "png" | "svg"))
+        .ok_or_else(|| Error::not_found("board.image", "图像是 {面板}.png 或 {面板}.svg (no such image)"))?;
     let pixels = |key: &str, usual: u32| params.get(key).and_then(|v| v.parse().ok()).unwrap_or(usual);
     let scale = params.get("scale").and_then(|v| v.parse().ok()).unwrap_or(1.0);
     let usual = Size::default();
@@ -94,15 +97,26 @@ pub async fn image(
     let view = View::open(&app, &auth.principal, &name, &params, language.0)?;
     let answers = view.answers(&app, panel).await?;
     let (panel, svg) = (panel.to_string(), kind == "svg");
-    let bytes = tokio::task::spawn_blocking(move || draw_image(&view, &panel, &answers, svg, size, theme)).await.map_err(Error::internal)??;
+    let bytes = tokio::task::spawn_blocking(move || draw_image(&view, &panel, &answers, svg, size, theme))
+        .await
+        .map_err(Error::internal)??;
     let kind = if svg { "image/svg+xml" } else { "image/png" };
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, no-cache")], bytes).into_response())
 }
 
-fn draw_image(view: &View, panel: &str, answers: &BTreeMap<String, (Query, Arc<Table>)>, svg: bool, size: Size, theme: Theme) -> Result<Vec<u8>> {
+fn draw_image(
+    view: &View,
+    panel: &str,
+    answers: &BTreeMap<String, (Query, Arc<Table>)>,
+    svg: bool,
+    size: Size,
+    theme: Theme,
+) -> Result<Vec<u8>> {
     let find = |name: &str| answers.get(name).map(|(query, table)| (query, &**table));
     let input = board::input(&view.catalogue, &view.board, &view.vars, panel, view.lang, &find)?;
-    let (query, table) = input.main.ok_or_else(|| Error::not_found("board.no_image", format!("面板 '{panel}' 没有图像 (the panel has no image)")))?;
+    let (query, table) = input.main.ok_or_else(|| {
+        Error::not_found("board.no_image", format!("面板 '{panel}' 没有图像 (the panel has no image)"))
+    })?;
     let spec = input.spec(query, table)?;
     Ok(if svg { plotters::svg(&spec, size, theme)?.into_bytes() } else { plotters::png(&spec, size, theme)? })
 }

@@ -62,21 +62,43 @@ pub async fn document(app: &App, auth: &Auth, dataset: &str, id: &str) -> Result
 
 async fn marked(app: &App, auth: &Auth, dataset: &str, id: &str, words: &str) -> Result<Found> {
     let dataset = readable(app, auth, dataset)?;
-    let request = SearchRequest { dataset: dataset.name.clone(), query: words.to_string(), limit: 1, ..SearchRequest::default() };
+    let request =
+        SearchRequest { dataset: dataset.name.clone(), query: words.to_string(), limit: 1, ..SearchRequest::default() };
     let bound = app.bind_search(&auth.principal, &request)?;
     let (index, wanted) = (app.index.clone(), id.to_string());
     let document = tokio::task::spawn_blocking(move || index.get(&bound, &wanted)).await.map_err(Error::internal)??;
-    let document = document.ok_or_else(|| Error::not_found("case.unknown", format!("没有编号为 '{id}' 的文档，或您不能查看它 (no such document)")))?;
+    let document = document.ok_or_else(|| {
+        Error::not_found("case.unknown", format!("没有编号为 '{id}' 的文档，或您不能查看它 (no such document)"))
+    })?;
     let mut fields = document.fields;
     // The index keeps what is searched; the other fields of the row are the columnar store's.
-    let missing: Vec<String> = dataset.field.iter().filter(|f| !f.person_key && !fields.contains_key(&f.name)).map(|f| f.name.clone()).collect();
+    let missing: Vec<String> = dataset
+        .field
+        .iter()
+        .filter(|f| !f.person_key && !fields.contains_key(&f.name))
+        .map(|f| f.name.clone())
+        .collect();
     if let ([key], false) = (dataset.key.as_slice(), missing.is_empty()) {
-        let query = Query { dataset: dataset.name.clone(), rows: missing, filter: Filter::eq(key, &document.id), limit: Some(1), ..Query::default() };
+        let query = Query {
+            dataset: dataset.name.clone(),
+            rows: missing,
+            filter: Filter::eq(key, &document.id),
+            limit: Some(1),
+            ..Query::default()
+        };
         let bound = app.bind(&auth.principal, &query)?;
         let answer = app.answer(&bound, false).await?;
         note_personal_read(app, &auth.principal, &bound, answer.table.rows.len());
         if let Some(row) = answer.table.rows.first() {
-            fields.extend(answer.table.columns.iter().zip(row).filter(|(_, v)| !v.is_null()).map(|(c, v)| (c.name.clone(), v.clone())));
+            fields.extend(
+                answer
+                    .table
+                    .columns
+                    .iter()
+                    .zip(row)
+                    .filter(|(_, v)| !v.is_null())
+                    .map(|(c, v)| (c.name.clone(), v.clone())),
+            );
         }
     }
     Ok(Found { dataset, id: document.id, fields, marks: document.marks })
@@ -89,7 +111,12 @@ pub async fn timeline(app: &App, auth: &Auth, document: &Found, lang: Lang) -> R
     let mut entries = Vec::new();
     for child in catalogue.children(&document.dataset.name).filter(|d| policy.may_list_rows(&auth.principal, d)) {
         let (Some(time), Some(parent)) = (&child.time, &child.parent) else { continue };
-        let rows: Vec<String> = child.field.iter().filter(|f| !f.person_key && f.search != SearchMode::Zh).map(|f| f.name.clone()).collect();
+        let rows: Vec<String> = child
+            .field
+            .iter()
+            .filter(|f| !f.person_key && f.search != SearchMode::Zh)
+            .map(|f| f.name.clone())
+            .collect();
         let query = Query {
             dataset: child.name.clone(),
             rows,
@@ -109,8 +136,18 @@ pub async fn timeline(app: &App, auth: &Auth, document: &Found, lang: Lang) -> R
         // The first code of an event says what it is; the rest of its fields are details.
         let what = child.field.iter().find(|f| f.kind == FieldType::Code).map(|f| f.name.as_str());
         for row in &answer.table.rows {
-            let hidden = |name: &str| name == time || Some(name) == what || name == parent.field || child.key.iter().any(|k| k == name) || Some(name) == child.region.as_deref();
-            let details = child.field.iter().filter(|f| !hidden(&f.name)).filter_map(|f| Some(format!("{} {}", lang.pick(&f.label), text(row, &f.name)?)));
+            let hidden = |name: &str| {
+                name == time
+                    || Some(name) == what
+                    || name == parent.field
+                    || child.key.iter().any(|k| k == name)
+                    || Some(name) == child.region.as_deref()
+            };
+            let details = child
+                .field
+                .iter()
+                .filter(|f| !hidden(&f.name))
+                .filter_map(|f| Some(format!("{} {}", lang.pick(&f.label), text(row, &f.name)?)));
             entries.push(TimelineEntry {
                 time: text(row, time).unwrap_or_default(),
                 label: what.and_then(|name| text(row, name)).unwrap_or_else(|| lang.pick(&child.label).to_string()),
@@ -124,7 +161,13 @@ pub async fn timeline(app: &App, auth: &Auth, document: &Found, lang: Lang) -> R
 /// Get a document with its texts, marks and events
 #[utoipa::path(get, path = "/api/v1/cases/{id}", tag = "search", operation_id = "get_case", params(("id" = String, Path), CaseParams),
     responses((status = 200, body = CaseOut), (status = 403, body = Problem), (status = 404, body = Problem)))]
-pub async fn get(State(app): State<App>, auth: Auth, language: Language, Path(id): Path<String>, Params(params): Params<CaseParams>) -> Result<Json<CaseOut>> {
+pub async fn get(
+    State(app): State<App>,
+    auth: Auth,
+    language: Language,
+    Path(id): Path<String>,
+    Params(params): Params<CaseParams>,
+) -> Result<Json<CaseOut>> {
     let dataset = params.dataset.as_deref().unwrap_or("judgment");
     let found = marked(&app, &auth, dataset, &id, params.q.as_deref().unwrap_or_default()).await?;
     let events = timeline(&app, &auth, &found, language.0).await?;

@@ -89,7 +89,12 @@ pub async fn list(State(app): State<App>, auth: Auth, language: Language) -> Jso
 /// One dataset with fields, measures and freshness
 #[utoipa::path(get, path = "/api/v1/datasets/{name}", tag = "datasets", operation_id = "get_dataset", params(("name" = String, Path)),
     responses((status = 200, body = DatasetOut), (status = 404, body = Problem)))]
-pub async fn get(State(app): State<App>, auth: Auth, language: Language, Path(name): Path<String>) -> Result<Json<DatasetOut>> {
+pub async fn get(
+    State(app): State<App>,
+    auth: Auth,
+    language: Language,
+    Path(name): Path<String>,
+) -> Result<Json<DatasetOut>> {
     let dataset = readable(&app, &auth, &name)?;
     Ok(Json(describe(&app, &auth, &dataset, language)))
 }

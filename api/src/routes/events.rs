@@ -39,10 +39,21 @@ pub async fn watch(
     headers: HeaderMap,
     Params(params): Params<EventParams>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    let wanted: Option<Vec<String>> = params.datasets.map(|names| names.split(',').map(|n| n.trim().to_string()).collect());
+    let wanted: Option<Vec<String>> =
+        params.datasets.map(|names| names.split(',').map(|n| n.trim().to_string()).collect());
     app.metrics.streams.fetch_add(1, Relaxed);
     let open = Open(app.clone());
-    let state = Watch { ticks: app.live.subscribe(), rights: app.store.identity.changes(), auth: Some(auth), sent: BTreeMap::new(), wanted, headers, app, first: true, _open: open };
+    let state = Watch {
+        ticks: app.live.subscribe(),
+        rights: app.store.identity.changes(),
+        auth: Some(auth),
+        sent: BTreeMap::new(),
+        wanted,
+        headers,
+        app,
+        first: true,
+        _open: open,
+    };
     let stream = futures_util::stream::unfold(state, |mut state| async move {
         let event = state.next().await?;
         Some((Ok(event), state))
@@ -108,8 +119,11 @@ impl Watch {
             self.wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|w| w == name))
                 && catalogue.dataset(name).is_some_and(|d| catalogue.policy().may_read(&auth.principal, d))
         };
-        let fresh: BTreeMap<String, u64> =
-            versions.iter().filter(|(name, version)| self.sent.get(*name) != Some(version) && visible(name)).map(|(n, v)| (n.clone(), *v)).collect();
+        let fresh: BTreeMap<String, u64> = versions
+            .iter()
+            .filter(|(name, version)| self.sent.get(*name) != Some(version) && visible(name))
+            .map(|(n, v)| (n.clone(), *v))
+            .collect();
         self.sent.extend(fresh.clone());
         fresh
     }

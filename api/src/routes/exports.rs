@@ -6,7 +6,7 @@ use crate::error::{Error, Problem, Result, request_id};
 use crate::extract::{Auth, Language, ValidatedJson};
 use crate::store::AuditEvent;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Query as Params, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::ReaderStream;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use zonglan_catalog::query::MAX_LIMIT;
 use zonglan_catalog::{Principal, Query, Table};
 use zonglan_dashboards::documents::{CsvWriter, Provenance, TableWriter, XlsxWriter};
@@ -68,11 +68,43 @@ impl Export {
 /// Export the answer to a query; the number of rows is limited by the role, and the export is audited
 #[utoipa::path(post, path = "/api/v1/exports", tag = "exports", operation_id = "create_export", request_body = ExportIn,
     responses((status = 200, body = Vec<u8>, content_type = "text/csv"), (status = 400, body = Problem), (status = 403, body = Problem)))]
-pub async fn create(State(app): State<App>, auth: Auth, language: Language, ValidatedJson(body): ValidatedJson<ExportIn>) -> Result<Response> {
+pub async fn create(
+    State(app): State<App>,
+    auth: Auth,
+    language: Language,
+    ValidatedJson(body): ValidatedJson<ExportIn>,
+) -> Result<Response> {
+    export(app, auth, language, body).await
+}
+
+#[derive(Deserialize, IntoParams)]
+pub struct ExportParams {
+    /// The query as JSON. Filters on personal fields do not belong into addresses: use POST.
+    pub q: String,
+    #[param(inline)]
+    pub format: ExportFormat,
+    pub lang: Option<String>,
+}
+
+/// Export the answer to a query, as a link
+#[utoipa::path(get, path = "/api/v1/exports", tag = "exports", operation_id = "get_export", params(ExportParams),
+    responses((status = 200, body = Vec<u8>, content_type = "text/csv"), (status = 400, body = Problem), (status = 403, body = Problem)))]
+pub async fn get(
+    State(app): State<App>,
+    auth: Auth,
+    language: Language,
+    Params(params): Params<ExportParams>,
+) -> Result<Response> {
+    let query = crate::extract::parse_json(params.q.as_bytes())?;
+    export(app, auth, language, ExportIn { query, format: params.format }).await
+}
+
+async fn export(app: App, auth: Auth, language: Language, body: ExportIn) -> Result<Response> {
     let catalogue = app.catalogue();
     let most = catalogue.policy().export_rows(&auth.principal);
     if most == 0 {
-        return Err(Error::forbidden("policy.export", "您的角色不能导出 (exports are not permitted)").hint("请向管理员申请导出权限"));
+        return Err(Error::forbidden("policy.export", "您的角色不能导出 (exports are not permitted)")
+            .hint("请向管理员申请导出权限"));
     }
     let wanted = body.query.limit.unwrap_or(most).min(most);
     let mut query = body.query;
@@ -93,17 +125,29 @@ pub async fn create(State(app): State<App>, auth: Auth, language: Language, Vali
         .detail(serde_json::json!({"query": query, "format": format!("{:?}", body.format).to_lowercase(), "limit": wanted, "request": request_id()}));
     // No file leaves before the audit holds it.
     app.store.log.audit(event).await?;
-    let mut export = Export { app: app.clone(), principal: auth.principal, query, english: language.english(), left: wanted, done: false };
+    let mut export = Export {
+        app: app.clone(),
+        principal: auth.principal,
+        query,
+        english: language.english(),
+        left: wanted,
+        done: false,
+    };
     // The first page is fetched before the answer starts, so that refusals have their status.
     let first = export.page().await?.unwrap_or_default();
     let stamp = zonglan_catalog::time::to_local(app.clock.now()).format("%Y%m%d-%H%M%S");
     let (kind, extension, body) = match body.format {
         ExportFormat::Csv => ("text/csv; charset=utf-8", "csv", csv(export, first, provenance)),
-        ExportFormat::Xlsx => ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx", xlsx(export, first, provenance).await?),
+        ExportFormat::Xlsx => (
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            "xlsx",
+            xlsx(export, first, provenance).await?,
+        ),
     };
     let name = format!("attachment; filename=\"{}-{stamp}.{extension}\"", dataset.name);
     let name = HeaderValue::from_str(&name).map_err(Error::internal)?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, name)], body).into_response())
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, name)], body)
+        .into_response())
 }
 
 /// The query's conditions as JSON, for the foot of the document.

@@ -82,7 +82,11 @@ pub async fn transform(_auth: Auth, ValidatedJson(body): ValidatedJson<Transform
     .await
     .map_err(Error::internal)?
     .map_err(|error| problem("to", &error))?;
-    let errors = batch.errors.iter().map(|(index, error)| TransformError { index: *index, reason: error.zh(), code: error.code() }).collect();
+    let errors = batch
+        .errors
+        .iter()
+        .map(|(index, error)| TransformError { index: *index, reason: error.zh(), code: error.code() })
+        .collect();
     let transform = TransformInfo { version: info.version, status: info.status, accuracy_m: info.accuracy_m };
     Ok(Json(TransformOut { points: batch.points, errors, transform }))
 }
@@ -100,7 +104,9 @@ pub struct RegionParams {
 pub async fn regions(_auth: Auth, Params(params): Params<RegionParams>) -> Result<Response> {
     let set = RegionSet::shanghai();
     if let (Some(lon), Some(lat)) = (params.lon, params.lat) {
-        let region = set.locate(lon, lat).ok_or_else(|| Error::not_found("geo.outside", "该点不在任何区内 (outside all districts)"))?;
+        let region = set
+            .locate(lon, lat)
+            .ok_or_else(|| Error::not_found("geo.outside", "该点不在任何区内 (outside all districts)"))?;
         return Ok(Json(serde_json::json!({"code": region.code, "name": region.name, "name_en": region.name_en, "level": region.level})).into_response());
     }
     let headers = [(header::CONTENT_TYPE, "application/geo+json"), (header::CACHE_CONTROL, "private, max-age=86400")];

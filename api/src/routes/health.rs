@@ -33,10 +33,14 @@ pub async fn ready(State(app): State<App>) -> Response {
 pub async fn metrics(State(app): State<App>, auth: Auth) -> Result<Response> {
     auth.must(&app, "metrics")?;
     let catalogue = app.catalogue();
-    let states: Vec<_> = catalogue.datasets().map(|d| (format!("dataset=\"{}\"", d.name), QueryEngine::state(&app.columns, &d.name))).collect();
+    let states: Vec<_> = catalogue
+        .datasets()
+        .map(|d| (format!("dataset=\"{}\"", d.name), QueryEngine::state(&app.columns, &d.name)))
+        .collect();
     let mut gauges: Vec<(&str, String, f64)> = Vec::new();
     gauges.extend(states.iter().map(|(labels, state)| ("zonglan_dataset_rows", labels.clone(), state.rows as f64)));
-    gauges.extend(states.iter().map(|(labels, state)| ("zonglan_dataset_version", labels.clone(), state.version as f64)));
+    gauges
+        .extend(states.iter().map(|(labels, state)| ("zonglan_dataset_version", labels.clone(), state.version as f64)));
     gauges.push(("zonglan_answers_cache_bytes", String::new(), app.answers.bytes() as f64));
     gauges.push(("process_resident_memory_bytes", String::new(), resident_bytes() as f64));
     let text = app.metrics.text(&gauges);

@@ -7,6 +7,7 @@ pub mod cases;
 pub mod datasets;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod events;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod exports;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod geo;

@@ -20,7 +20,10 @@ struct Security;
 impl utoipa::Modify for Security {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_with(Default::default);
-        let cookie = ApiKeyValue::with_description(crate::extract::SESSION_COOKIE, "POST /api/v1/session; unsafe methods also need the header x-csrf-token");
+        let cookie = ApiKeyValue::with_description(
+            crate::extract::SESSION_COOKIE,
+            "POST /api/v1/session; unsafe methods also need the header x-csrf-token",
+        );
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
         let either = |name: &str| utoipa::openapi::security::SecurityRequirement::new::<_, [&str; 0], &str>(name, []);
@@ -31,5 +34,9 @@ impl utoipa::Modify for Security {
 /// The OpenAPI document
 #[utoipa::path(get, path = "/api/openapi.json", tag = "operation", operation_id = "get_openapi", responses((status = 200, body = Object)))]
 pub async fn get() -> Response {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")], crate::router::openapi_json()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")],
+        crate::router::openapi_json(),
+    )
+        .into_response()
 }

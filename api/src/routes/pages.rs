@@ -16,8 +16,8 @@ use zonglan_catalog::traits::QueryEngine;
 use zonglan_catalog::{Catalogue, Dataset};
 use zonglan_dashboards::format::percent_encode;
 use zonglan_dashboards::pages::{
-    ApiPage, BoardCard, BoardPage, CasePage, CasesPage, Chrome, DatasetCard, DatasetPage, DatasetsPage, ErrorPage, ExplorePage, HomePage, ImportPage, Lang, LoginPage,
-    RecordFormPage, RecordPage, RecordsPage,
+    ApiPage, BoardCard, BoardPage, CasePage, CasesPage, Chrome, DatasetCard, DatasetPage, DatasetsPage, ErrorPage,
+    ExplorePage, HomePage, ImportPage, Lang, LoginPage, RecordFormPage, RecordPage, RecordsPage,
 };
 
 type Parameters = Params<BTreeMap<String, String>>;
@@ -66,7 +66,13 @@ impl IntoResponse for PageError {
 
 fn error_page(chrome: Chrome, error: Error) -> Response {
     let problem = error.problem();
-    let page = ErrorPage::new(chrome, problem.status, &problem.detail, problem.hint, Some(problem.instance).filter(|i| !i.is_empty()));
+    let page = ErrorPage::new(
+        chrome,
+        problem.status,
+        &problem.detail,
+        problem.hint,
+        Some(problem.instance).filter(|i| !i.is_empty()),
+    );
     match page.html() {
         Ok(html) => respond(error.status(), html),
         Err(failure) => Error::from(failure).into_response(),
@@ -111,7 +117,8 @@ impl Visitor {
     fn register(&self, app: &App, name: &str) -> Result<Arc<Dataset>> {
         let dataset = readable(app, &self.auth, name)?;
         if dataset.source != zonglan_catalog::dataset::Source::Records {
-            return Err(Error::not_found("records.not_register", format!("'{name}' 不是登记簿 (not a register)")).hint(format!("/datasets/{name}")));
+            return Err(Error::not_found("records.not_register", format!("'{name}' 不是登记簿 (not a register)"))
+                .hint(format!("/datasets/{name}")));
         }
         if !self.may_list(&dataset) {
             return Err(Error::forbidden("policy.rows", "您的角色只能查看统计数字，不能查看明细"));
@@ -128,10 +135,15 @@ pub async fn login(State(app): State<App>, language: Language, Params(params): P
 
 pub async fn home(State(app): State<App>, visitor: Visitor) -> Page {
     let lang = visitor.chrome.lang;
-    let mut boards: Vec<_> = visitor.catalogue.boards().filter(|b| may_see(&visitor.catalogue, &visitor.auth.principal, b)).collect();
+    let mut boards: Vec<_> =
+        visitor.catalogue.boards().filter(|b| may_see(&visitor.catalogue, &visitor.auth.principal, b)).collect();
     boards.sort_by_key(|board| (board.order, board.name.clone()));
     let datasets = visitor.datasets(|d| visitor.may_read(d)).into_iter().map(|d| card(&app, d, lang)).collect();
-    let page = HomePage { chrome: visitor.chrome.clone(), boards: boards.into_iter().map(|b| BoardCard::new(b, lang)).collect(), datasets };
+    let page = HomePage {
+        chrome: visitor.chrome.clone(),
+        boards: boards.into_iter().map(|b| BoardCard::new(b, lang)).collect(),
+        datasets,
+    };
     Visitor::show(visitor.chrome, page.html())
 }
 
@@ -152,7 +164,8 @@ pub async fn board(visitor: Visitor, Path(name): Path<String>, Params(params): P
 pub async fn board_style(State(app): State<App>, auth: Auth, Path(name): Path<String>) -> Result<Response> {
     let board = visible(&app.catalogue(), &auth.principal, &name)?;
     let css = zonglan_dashboards::board_style::css(&board);
-    Ok(([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "private, max-age=60")], css).into_response())
+    Ok(([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "private, max-age=60")], css)
+        .into_response())
 }
 
 pub async fn explore(visitor: Visitor) -> Page {
@@ -170,12 +183,18 @@ pub async fn cases(visitor: Visitor) -> Page {
     Visitor::show(visitor.chrome, html)
 }
 
-pub async fn case(State(app): State<App>, visitor: Visitor, Path(id): Path<String>, Params(params): Parameters) -> Page {
+pub async fn case(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Params(params): Parameters,
+) -> Page {
     let words = params.get("q").cloned().unwrap_or_default();
     let dataset = params.get("dataset").map_or("judgment", String::as_str);
     let build = async {
         let document = super::cases::document(&app, &visitor.auth, dataset, &id).await?;
-        let mut page = CasePage::new(visitor.chrome.clone(), &visitor.catalogue, &document.dataset, &id, &document.fields, &words);
+        let mut page =
+            CasePage::new(visitor.chrome.clone(), &visitor.catalogue, &document.dataset, &id, &document.fields, &words);
         page.timeline = super::cases::timeline(&app, &visitor.auth, &document, visitor.chrome.lang).await?;
         Ok::<_, Error>(page.html()?)
     };
@@ -185,23 +204,40 @@ pub async fn case(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
 
 pub async fn import(visitor: Visitor, Params(params): Parameters) -> Page {
     let datasets = visitor.datasets(|d| visitor.catalogue.policy().may_import(&visitor.auth.principal, d));
-    let html = ImportPage::new(visitor.chrome.clone(), &visitor.catalogue, &datasets, params.get("dataset").map(String::as_str)).html();
+    let html = ImportPage::new(
+        visitor.chrome.clone(),
+        &visitor.catalogue,
+        &datasets,
+        params.get("dataset").map(String::as_str),
+    )
+    .html();
     Visitor::show(visitor.chrome, html)
 }
 
 pub async fn records(State(app): State<App>, visitor: Visitor, Path(name): Path<String>) -> Page {
     let build = || {
         let dataset = visitor.register(&app, &name)?;
-        Ok::<_, Error>(RecordsPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, visitor.may_write(&dataset)).html()?)
+        Ok::<_, Error>(
+            RecordsPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, visitor.may_write(&dataset))
+                .html()?,
+        )
     };
     let outcome = build();
     Visitor::show(visitor.chrome, outcome)
 }
 
-pub async fn record_new(State(app): State<App>, visitor: Visitor, Path(name): Path<String>, Params(params): Parameters) -> Page {
+pub async fn record_new(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Params(params): Parameters,
+) -> Page {
     let build = || {
         let dataset = visitor.register(&app, &name)?;
-        let parent = dataset.parent.as_ref().and_then(|p| Some((p.field.as_str(), params.get(&p.field).or_else(|| params.get("parent"))?.as_str())));
+        let parent = dataset
+            .parent
+            .as_ref()
+            .and_then(|p| Some((p.field.as_str(), params.get(&p.field).or_else(|| params.get("parent"))?.as_str())));
         Ok::<_, Error>(RecordFormPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, None, parent).html()?)
     };
     let outcome = build();
@@ -211,8 +247,19 @@ pub async fn record_new(State(app): State<App>, visitor: Visitor, Path(name): Pa
 pub async fn record(State(app): State<App>, visitor: Visitor, Path((name, id)): Path<(String, String)>) -> Page {
     let build = || {
         let dataset = visitor.register(&app, &name)?;
-        let children: Vec<&Dataset> = visitor.catalogue.children(&name).map(|d| &**d).filter(|d| visitor.may_list(d)).collect();
-        Ok::<_, Error>(RecordPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, &children, &id, visitor.may_write(&dataset)).html()?)
+        let children: Vec<&Dataset> =
+            visitor.catalogue.children(&name).map(|d| &**d).filter(|d| visitor.may_list(d)).collect();
+        Ok::<_, Error>(
+            RecordPage::new(
+                visitor.chrome.clone(),
+                &visitor.catalogue,
+                &dataset,
+                &children,
+                &id,
+                visitor.may_write(&dataset),
+            )
+            .html()?,
+        )
     };
     let outcome = build();
     Visitor::show(visitor.chrome, outcome)
@@ -221,7 +268,9 @@ pub async fn record(State(app): State<App>, visitor: Visitor, Path((name, id)): 
 pub async fn record_edit(State(app): State<App>, visitor: Visitor, Path((name, id)): Path<(String, String)>) -> Page {
     let build = || {
         let dataset = visitor.register(&app, &name)?;
-        Ok::<_, Error>(RecordFormPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, Some(&id), None).html()?)
+        Ok::<_, Error>(
+            RecordFormPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, Some(&id), None).html()?,
+        )
     };
     let outcome = build();
     Visitor::show(visitor.chrome, outcome)

@@ -26,7 +26,12 @@ const MOST_QUERIES: usize = 64;
 /// Run a logical query
 #[utoipa::path(post, path = "/api/v1/query", tag = "query", operation_id = "run_query", request_body = schemas::Query,
     responses((status = 200, body = schemas::Table), (status = 400, body = Problem), (status = 403, body = Problem), (status = 429, body = Problem)))]
-pub async fn run(State(app): State<App>, auth: Auth, language: Language, ValidatedJson(query): ValidatedJson<Query>) -> Result<Response> {
+pub async fn run(
+    State(app): State<App>,
+    auth: Auth,
+    language: Language,
+    ValidatedJson(query): ValidatedJson<Query>,
+) -> Result<Response> {
     let bound = app.bind(&auth.principal, &query)?;
     let answer = app.answer(&bound, language.english()).await?;
     note_personal_read(&app, &auth.principal, &bound, answer.table.rows.len());
@@ -45,7 +50,10 @@ pub fn timing(hit: bool, took: Duration) -> HeaderValue {
 pub fn note_personal_read(app: &App, principal: &Principal, bound: &BoundQuery, rows: usize) {
     use zonglan_catalog::dataset::Sensitivity;
     let dataset = bound.dataset();
-    let clear = |name: &&String| dataset.field(name).is_some_and(|f| f.sensitivity >= Sensitivity::Personal) && !bound.masks().contains_key(*name);
+    let clear = |name: &&String| {
+        dataset.field(name).is_some_and(|f| f.sensitivity >= Sensitivity::Personal)
+            && !bound.masks().contains_key(*name)
+    };
     let fields: Vec<&String> = bound.query().rows.iter().filter(clear).collect();
     if fields.is_empty() || rows == 0 {
         return;
@@ -79,7 +87,12 @@ pub struct BatchLine {
 /// Run many queries; one line of JSON for each, as they finish
 #[utoipa::path(post, path = "/api/v1/query/batch", tag = "query", operation_id = "run_queries", request_body = BatchIn,
     responses((status = 200, body = BatchLine, content_type = "application/x-ndjson"), (status = 400, body = Problem)))]
-pub async fn batch(State(app): State<App>, auth: Auth, language: Language, ValidatedJson(body): ValidatedJson<BatchIn>) -> Result<Response> {
+pub async fn batch(
+    State(app): State<App>,
+    auth: Auth,
+    language: Language,
+    ValidatedJson(body): ValidatedJson<BatchIn>,
+) -> Result<Response> {
     if body.queries.len() > MOST_QUERIES {
         return Err(Error::user("query.batch", format!("一批最多 {MOST_QUERIES} 个查询 (queries in one batch)")));
     }
@@ -110,7 +123,8 @@ pub async fn batch(State(app): State<App>, auth: Auth, language: Language, Valid
 /// Streams values as lines of JSON.
 pub fn ndjson<T: Serialize>(lines: impl futures_util::Stream<Item = T> + Send + 'static) -> Response {
     let chunks = lines.map(|line| Ok::<_, std::convert::Infallible>(json_line(&line)));
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))], Body::from_stream(chunks)).into_response()
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))], Body::from_stream(chunks))
+        .into_response()
 }
 
 pub fn json_line(value: &impl Serialize) -> Bytes {
@@ -141,7 +155,12 @@ pub struct DrillsOut {
 /// The permitted next queries of a number
 #[utoipa::path(post, path = "/api/v1/query/drills", tag = "query", operation_id = "list_drills", request_body = DrillsIn,
     responses((status = 200, body = DrillsOut), (status = 400, body = Problem), (status = 403, body = Problem)))]
-pub async fn drills(State(app): State<App>, auth: Auth, language: Language, ValidatedJson(body): ValidatedJson<DrillsIn>) -> Result<Json<DrillsOut>> {
+pub async fn drills(
+    State(app): State<App>,
+    auth: Auth,
+    language: Language,
+    ValidatedJson(body): ValidatedJson<DrillsIn>,
+) -> Result<Json<DrillsOut>> {
     // The query itself must be permitted: its drills tell of its dimensions.
     let bound = app.bind(&auth.principal, &body.query)?;
     let catalogue = app.catalogue();
@@ -154,7 +173,11 @@ pub async fn drills(State(app): State<App>, auth: Auth, language: Language, Vali
 /// How a query would be answered; nothing is run
 #[utoipa::path(post, path = "/api/v1/query/explain", tag = "query", operation_id = "explain_query", request_body = schemas::Query,
     responses((status = 200, body = Object), (status = 400, body = Problem), (status = 403, body = Problem)))]
-pub async fn explain(State(app): State<App>, auth: Auth, ValidatedJson(query): ValidatedJson<Query>) -> Result<Json<serde_json::Value>> {
+pub async fn explain(
+    State(app): State<App>,
+    auth: Auth,
+    ValidatedJson(query): ValidatedJson<Query>,
+) -> Result<Json<serde_json::Value>> {
     let bound = app.bind(&auth.principal, &query)?;
     let catalogue = app.catalogue();
     let mut explanation = serde_json::json!({

@@ -35,7 +35,8 @@ pub struct RecordOut {
 
 impl From<Record> for RecordOut {
     fn from(record: Record) -> Self {
-        let state = serde_json::to_value(record.state).ok().and_then(|v| v.as_str().map(str::to_string)).unwrap_or_default();
+        let state =
+            serde_json::to_value(record.state).ok().and_then(|v| v.as_str().map(str::to_string)).unwrap_or_default();
         let at = zonglan_catalog::value::instant_text;
         Self {
             id: record.id,
@@ -61,7 +62,9 @@ fn with_etag(status: StatusCode, record: Record) -> Response {
 fn if_match(headers: &HeaderMap) -> Result<Option<u64>> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim().trim_start_matches("W/").trim_matches('"');
-    text.parse().map(Some).map_err(|_| Error::user("records.if_match", "If-Match 须为记录的版本号，如 \"3\" (the record's version)"))
+    text.parse()
+        .map(Some)
+        .map_err(|_| Error::user("records.if_match", "If-Match 须为记录的版本号，如 \"3\" (the record's version)"))
 }
 
 /// 409 with the version in force, so that the page can show both.
@@ -100,18 +103,29 @@ pub struct ListParams {
 
 impl ListParams {
     fn request(self) -> Result<ListRequest> {
-        let bad = |what: &str, error: &dyn std::fmt::Display| Error::user("records.list", format!("参数 {what} 有误: {error}"));
+        let bad = |what: &str, error: &dyn std::fmt::Display| {
+            Error::user("records.list", format!("参数 {what} 有误: {error}"))
+        };
         let filter = match self.filter.as_deref().filter(|t| !t.trim().is_empty()) {
             Some(text) => serde_json::from_str::<Filter>(text).map_err(|e| bad("where", &e))?,
             None => Filter::True,
         };
         let state = match self.state.as_deref().filter(|t| !t.is_empty()) {
-            Some(text) => serde_json::from_value(serde_json::Value::String(text.into())).map_err(|e| bad("state", &e))?,
+            Some(text) => {
+                serde_json::from_value(serde_json::Value::String(text.into())).map_err(|e| bad("state", &e))?
+            }
             None => StateFilter::default(),
         };
         Ok(ListRequest {
             filter,
-            sort: self.sort.iter().flat_map(|s| s.split(',')).map(str::trim).filter(|s| !s.is_empty()).map(str::to_string).collect(),
+            sort: self
+                .sort
+                .iter()
+                .flat_map(|s| s.split(','))
+                .map(str::trim)
+                .filter(|s| !s.is_empty())
+                .map(str::to_string)
+                .collect(),
             offset: self.offset.unwrap_or(0),
             limit: self.limit.map(|limit| limit.clamp(1, 500)),
             cursor: self.cursor,
@@ -150,7 +164,12 @@ impl From<RecordPage> for RecordList {
 /// List records
 #[utoipa::path(get, path = "/api/v1/records/{dataset}", tag = "records", operation_id = "list_records", params(("dataset" = String, Path), ListParams),
     responses((status = 200, body = RecordList), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
-pub async fn list(State(app): State<App>, auth: Auth, Path(dataset): Path<String>, Params(params): Params<ListParams>) -> Result<Json<RecordList>> {
+pub async fn list(
+    State(app): State<App>,
+    auth: Auth,
+    Path(dataset): Path<String>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<RecordList>> {
     let page = app.store.records.list(&auth.principal, &dataset, &params.request()?).await?;
     Ok(Json(page.into()))
 }
@@ -169,8 +188,17 @@ pub struct RecordIn {
 /// Create a record
 #[utoipa::path(post, path = "/api/v1/records/{dataset}", tag = "records", operation_id = "create_record", params(("dataset" = String, Path)), request_body = RecordIn,
     responses((status = 201, body = RecordOut), (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem)))]
-pub async fn create(State(app): State<App>, auth: Auth, Path(dataset): Path<String>, ValidatedJson(body): ValidatedJson<RecordIn>) -> Result<Response> {
-    let record = app.store.records.create(&auth.principal, &dataset, &body.fields, body.reason.as_deref()).await?;
+pub async fn create(
+    State(app): State<App>,
+    auth: Auth,
+    Path(dataset): Path<String>,
+    ValidatedJson(body): ValidatedJson<RecordIn>,
+) -> Result<Response> {
+    created(&dataset, app.store.records.create(&auth.principal, &dataset, &body.fields, body.reason.as_deref()).await?)
+}
+
+/// 201 with the place of the new record.
+fn created(dataset: &str, record: Record) -> Result<Response> {
     let place = format!("/api/v1/records/{dataset}/{}", record.id);
     let mut response = with_etag(StatusCode::CREATED, record);
     if let Ok(value) = HeaderValue::from_str(&place) {
@@ -199,11 +227,14 @@ pub async fn patch(
     ValidatedJson(body): ValidatedJson<RecordIn>,
 ) -> Result<Response> {
     let Some(expected) = if_match(&headers)? else {
-        let mut response = Error::user("records.if_match", "修改须带 If-Match: 版本号 (send the version)").hint("先 GET 记录，用它的 ETag").into_response();
+        let mut response = Error::user("records.if_match", "修改须带 If-Match: 版本号 (send the version)")
+            .hint("先 GET 记录，用它的 ETag")
+            .into_response();
         *response.status_mut() = StatusCode::PRECONDITION_REQUIRED;
         return Ok(response);
     };
-    match app.store.records.patch(&auth.principal, &dataset, &id, expected, &body.fields, body.reason.as_deref()).await {
+    match app.store.records.patch(&auth.principal, &dataset, &id, expected, &body.fields, body.reason.as_deref()).await
+    {
         Ok(record) => Ok(with_etag(StatusCode::OK, record)),
         Err(error) => Ok(conflict(error)),
     }
@@ -228,7 +259,12 @@ pub async fn act(
     ValidatedJson(body): ValidatedJson<ActionIn>,
 ) -> Result<Response> {
     let action: Action = action.parse()?;
-    match app.store.records.act(&auth.principal, &dataset, &id, if_match(&headers)?, action, body.reason.as_deref()).await {
+    match app
+        .store
+        .records
+        .act(&auth.principal, &dataset, &id, if_match(&headers)?, action, body.reason.as_deref())
+        .await
+    {
         Ok(record) => Ok(with_etag(StatusCode::OK, record)),
         Err(error) => Ok(conflict(error)),
     }
@@ -243,7 +279,11 @@ pub struct HistoryOut {
 /// The history of a record, newest first
 #[utoipa::path(get, path = "/api/v1/records/{dataset}/{id}/history", tag = "records", operation_id = "get_record_history",
     params(("dataset" = String, Path), ("id" = String, Path)), responses((status = 200, body = HistoryOut), (status = 404, body = Problem)))]
-pub async fn history(State(app): State<App>, auth: Auth, Path((dataset, id)): Path<(String, String)>) -> Result<Json<HistoryOut>> {
+pub async fn history(
+    State(app): State<App>,
+    auth: Auth,
+    Path((dataset, id)): Path<(String, String)>,
+) -> Result<Json<HistoryOut>> {
     Ok(Json(HistoryOut { history: app.store.records.history(&auth.principal, &dataset, &id).await? }))
 }
 
@@ -259,4 +299,29 @@ pub async fn children(
 ) -> Result<Json<RecordList>> {
     let page = app.store.records.children(&auth.principal, &dataset, &id, &child, &params.request()?).await?;
     Ok(Json(page.into()))
+}
+
+/// Create a child of a record; its parent field is filled in
+#[utoipa::path(post, path = "/api/v1/records/{dataset}/{id}/{child}", tag = "records", operation_id = "create_child_record",
+    params(("dataset" = String, Path), ("id" = String, Path), ("child" = String, Path)), request_body = RecordIn,
+    responses((status = 201, body = RecordOut), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn create_child(
+    State(app): State<App>,
+    auth: Auth,
+    Path((dataset, id, child)): Path<(String, String, String)>,
+    ValidatedJson(mut body): ValidatedJson<RecordIn>,
+) -> Result<Response> {
+    // The parent must be there and visible; its id goes into the child, whatever the body says.
+    let parent = app.store.records.get(&auth.principal, &dataset, &id).await?;
+    let catalogue = app.catalogue();
+    let field = catalogue
+        .dataset(&child)
+        .and_then(|d| d.parent.as_ref())
+        .filter(|p| p.dataset == dataset)
+        .map(|p| p.field.clone());
+    let field = field.ok_or_else(|| {
+        Error::not_found("records.unknown_child", format!("'{dataset}' 没有子登记 '{child}' (no such child records)"))
+    })?;
+    body.fields.insert(field, parent.id.into());
+    created(&child, app.store.records.create(&auth.principal, &child, &body.fields, body.reason.as_deref()).await?)
 }

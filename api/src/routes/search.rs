@@ -13,7 +13,11 @@ use zonglan_catalog::SearchRequest;
 /// Search the full texts of a dataset
 #[utoipa::path(post, path = "/api/v1/search", tag = "search", operation_id = "search", request_body = schemas::SearchRequest,
     responses((status = 200, body = schemas::SearchPage), (status = 400, body = Problem), (status = 403, body = Problem)))]
-pub async fn run(State(app): State<App>, auth: Auth, ValidatedJson(request): ValidatedJson<SearchRequest>) -> Result<Response> {
+pub async fn run(
+    State(app): State<App>,
+    auth: Auth,
+    ValidatedJson(request): ValidatedJson<SearchRequest>,
+) -> Result<Response> {
     let start = Instant::now();
     let bound = app.bind_search(&auth.principal, &request)?;
     let page = app.search(&bound).await?;

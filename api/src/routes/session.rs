@@ -64,7 +64,11 @@ fn session_cookie(app: &App, token: &str, seconds: i64) -> Result<HeaderValue> {
     responses((status = 200, body = SessionOut, description = "Signed in; the cookie holds the session"),
         (status = 401, body = Problem, description = "Wrong name or password, or the account is locked for a while"),
         (status = 429, body = Problem, description = "Too many attempts from this address")))]
-pub async fn create(State(app): State<App>, client: Client, ValidatedJson(body): ValidatedJson<SignIn>) -> Result<Response> {
+pub async fn create(
+    State(app): State<App>,
+    client: Client,
+    ValidatedJson(body): ValidatedJson<SignIn>,
+) -> Result<Response> {
     let session = app.store.identity.login(&body.username, &body.password, client.0).await.inspect_err(|_| {
         app.metrics.sign_ins_failed.fetch_add(1, Relaxed);
     })?;
@@ -96,7 +100,11 @@ pub struct PasswordChange {
 /// Change one's own password
 #[utoipa::path(patch, path = "/api/v1/session", tag = "session", operation_id = "change_password", request_body = PasswordChange,
     responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem)))]
-pub async fn change_password(State(app): State<App>, auth: Auth, ValidatedJson(body): ValidatedJson<PasswordChange>) -> Result<StatusCode> {
+pub async fn change_password(
+    State(app): State<App>,
+    auth: Auth,
+    ValidatedJson(body): ValidatedJson<PasswordChange>,
+) -> Result<StatusCode> {
     let keep = match &auth.by {
         Credential::Session { key, .. } => Some(*key),
         Credential::Bearer { .. } => None,

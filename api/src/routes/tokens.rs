@@ -32,10 +32,19 @@ pub struct TokenOut {
 /// Issue a bearer token
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "session", operation_id = "create_token", request_body = TokenIn,
     responses((status = 200, body = TokenOut), (status = 401, body = Problem), (status = 429, body = Problem)))]
-pub async fn create(State(app): State<App>, client: Client, ValidatedJson(body): ValidatedJson<TokenIn>) -> Result<Json<TokenOut>> {
+pub async fn create(
+    State(app): State<App>,
+    client: Client,
+    ValidatedJson(body): ValidatedJson<TokenIn>,
+) -> Result<Json<TokenOut>> {
     let days = app.config.session.token_days;
-    let token = app.store.identity.issue_token(&body.username, &body.password, &body.scopes, days, client.0).await.inspect_err(|_| {
-        app.metrics.sign_ins_failed.fetch_add(1, Relaxed);
-    })?;
+    let token = app
+        .store
+        .identity
+        .issue_token(&body.username, &body.password, &body.scopes, days, client.0)
+        .await
+        .inspect_err(|_| {
+            app.metrics.sign_ins_failed.fetch_add(1, Relaxed);
+        })?;
     Ok(Json(TokenOut { token: token.token, id: token.id, expires_at: token.expires_at }))
 }

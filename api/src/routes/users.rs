@@ -31,7 +31,11 @@ fn known_roles(app: &App, roles: &[String]) -> Result<()> {
 /// Add an account: `{"username","name","password","roles","regions","must_change"}`
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", operation_id = "create_user", request_body = Object,
     responses((status = 201, body = Object), (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem)))]
-pub async fn create(State(app): State<App>, auth: Auth, ValidatedJson(new): ValidatedJson<NewUser>) -> Result<(StatusCode, Json<UserInfo>)> {
+pub async fn create(
+    State(app): State<App>,
+    auth: Auth,
+    ValidatedJson(new): ValidatedJson<NewUser>,
+) -> Result<(StatusCode, Json<UserInfo>)> {
     auth.must(&app, "users")?;
     known_roles(&app, &new.roles)?;
     Ok((StatusCode::CREATED, Json(app.store.identity.create_user(&auth.principal.user, new).await?)))
@@ -54,7 +58,12 @@ pub struct UserChange {
 /// Change an account
 #[utoipa::path(patch, path = "/api/v1/users/{username}", tag = "users", operation_id = "patch_user", params(("username" = String, Path)), request_body = UserChange,
     responses((status = 200, body = Object), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
-pub async fn patch(State(app): State<App>, auth: Auth, Path(username): Path<String>, ValidatedJson(body): ValidatedJson<UserChange>) -> Result<Json<UserInfo>> {
+pub async fn patch(
+    State(app): State<App>,
+    auth: Auth,
+    Path(username): Path<String>,
+    ValidatedJson(body): ValidatedJson<UserChange>,
+) -> Result<Json<UserInfo>> {
     auth.must(&app, "users")?;
     known_roles(&app, body.roles.as_deref().unwrap_or_default())?;
     let identity = &app.store.identity;
