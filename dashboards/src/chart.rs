@@ -257,9 +257,26 @@ impl Builder<'_> {
             }
         }
         match &self.table.columns[x].role {
-            ColumnRole::Dimension(Dim::Time(dim)) => self.periods(dim.time, keys),
+            ColumnRole::Dimension(Dim::Time(dim)) => self.whole(dim.time, self.periods(dim.time, keys)),
             _ => keys,
         }
+    }
+
+    /// A line leaves out periods that the range or the data covers only in part: a week of two
+    /// days is no fall of the figures.
+    fn whole(&self, grain: Grain, mut keys: Vec<Value>) -> Vec<Value> {
+        if self.element.kind != ElementKind::Line || grain.is_cyclic() || grain == Grain::Hour || keys.len() < 5 {
+            return keys;
+        }
+        let Some(watermark) = self.table.meta.watermark else { return keys };
+        let Ok(span) = self.query.range.resolve(watermark) else { return keys };
+        let covered = |key: &Value| {
+            let Some(start) = date_of(key) else { return true };
+            let day = |date| zonglan_catalog::time::local_midnight(date);
+            day(start) >= span.from && day(grain.next_date(start)) <= watermark.min(span.to)
+        };
+        keys.retain(covered);
+        keys
     }
 
     fn periods(&self, grain: Grain, mut keys: Vec<Value>) -> Vec<Value> {

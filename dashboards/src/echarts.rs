@@ -278,8 +278,8 @@ fn choropleth(spec: &ChartSpec) -> Json {
                     "text": spec.series.first()?.text(i), "title": category.label, "selected": spec.selected == Some(i),
                 });
                 one["more"] = spec.series.iter().map(|s| json!([s.name, with_unit(&s.text(i), &s.unit)])).collect();
-                if spec.series.first()?.values[i].is_some_and(|v| palette::class_step(palette::class_of(v, &breaks), breaks.len() - 1) >= palette::INVERSE_STEP) {
-                    one["label"] = json!({"color": "$panel", "textBorderWidth": 0});
+                if let Some(value) = spec.series.first()?.values[i] {
+                    one["label"] = json!({"color": Color::OnRamp(palette::class_step(palette::class_of(value, &breaks), breaks.len() - 1))});
                 }
                 Some(one)
             })
@@ -290,7 +290,7 @@ fn choropleth(spec: &ChartSpec) -> Json {
         json!({
             "type": "map", "map": map, "name": name, "nameProperty": "code", "aspectScale": 0.855, "roam": false, "selectedMode": false,
             "itemStyle": {"areaColor": "$no-data", "borderColor": "$bg", "borderWidth": 1.2},
-            "label": {"show": true, "color": "$text", "fontSize": BODY, "lineHeight": 17, "formatter": "@region", "textBorderColor": "$bg", "textBorderWidth": 3},
+            "label": {"show": true, "color": "$text", "fontSize": BODY, "lineHeight": 17, "formatter": "@region"},
             "emphasis": {"label": {"color": "$text"}, "itemStyle": {"areaColor": "$accent", "borderColor": "$text", "borderWidth": 1.5}},
             "select": {"label": {"color": "$text"}, "itemStyle": {"borderColor": "$text", "borderWidth": 2.5}},
         })
@@ -390,9 +390,11 @@ fn grid(spec: &ChartSpec) -> Json {
     let mut x = category_axis(spec);
     x["splitArea"] = json!({"show": false});
     x["axisLine"] = json!({"show": false});
-    let axis_label = x["axisLabel"].clone();
+    let mut axis_label = x["axisLabel"].clone();
+    // Seven names stand close, but all of them stand.
+    merge(&mut axis_label, json!({"interval": 0, "hideOverlap": false}));
     json!({
-        "grid": {"left": 4, "right": 10, "top": 30, "bottom": 4, "outerBoundsMode": "same", "outerBoundsContain": "axisLabel"},
+        "grid": {"left": 4, "right": 10, "top": 26, "bottom": 2, "outerBoundsMode": "same", "outerBoundsContain": "axisLabel"},
         "tooltip": tip("item"),
         "xAxis": x,
         "yAxis": {"type": "category", "inverse": true, "data": spec.series.iter().map(|s| &s.name).collect::<Vec<_>>(),

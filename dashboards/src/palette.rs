@@ -27,6 +27,8 @@ pub enum Color {
     Bad,
     /// A step of the sequential ramp, 0 low to 5 high.
     Ramp(usize),
+    /// Text on a step of the ramp.
+    OnRamp(usize),
     NoData,
     /// `#rrggbb` from a code list.
     Fixed(String),
@@ -34,8 +36,6 @@ pub enum Color {
 
 pub const RAMP_STEPS: usize = 6;
 
-/// From this step of the ramp on, labels are drawn in the colour of the ground.
-pub const INVERSE_STEP: usize = 4;
 
 /// `(name, dark, light)`. Contrast with the panel: text and muted 4.5 or more, marks 3 or more.
 const TOKENS: &[(&str, &str, &str)] = &[
@@ -65,6 +65,12 @@ const TOKENS: &[(&str, &str, &str)] = &[
     ("ramp-3", "#2e8fd0", "#4a95da"),
     ("ramp-4", "#6cbcf0", "#1f6fbd"),
     ("ramp-5", "#c6e8ff", "#0c4a8a"),
+    ("on-ramp-0", "#eaf1fb", "#16202e"),
+    ("on-ramp-1", "#eaf1fb", "#16202e"),
+    ("on-ramp-2", "#eaf1fb", "#16202e"),
+    ("on-ramp-3", "#070d18", "#16202e"),
+    ("on-ramp-4", "#070d18", "#ffffff"),
+    ("on-ramp-5", "#070d18", "#ffffff"),
 ];
 
 impl Color {
@@ -85,6 +91,7 @@ impl Color {
             Self::Good => "good".into(),
             Self::Bad => "bad".into(),
             Self::Ramp(step) => format!("ramp-{}", (*step).min(RAMP_STEPS - 1)),
+            Self::OnRamp(step) => format!("on-ramp-{}", (*step).min(RAMP_STEPS - 1)),
             Self::NoData => "no-data".into(),
             Self::Fixed(hex) => hex.clone(),
         }
@@ -205,6 +212,10 @@ mod tests {
                     let ratio = contrast(Color::series(n).rgb(theme), ground_rgb);
                     assert!(ratio >= 3.0, "{theme:?} series {n} on {ground}: {ratio:.2}");
                 }
+            }
+            for step in 0..RAMP_STEPS {
+                let ratio = contrast(Color::OnRamp(step).rgb(theme), Color::Ramp(step).rgb(theme));
+                assert!(ratio >= 4.5, "{theme:?} text on step {step}: {ratio:.2}");
             }
             assert!(contrast(token_rgb("on-accent", theme), token_rgb("accent", theme)) >= 4.5);
         }

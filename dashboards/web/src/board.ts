@@ -191,7 +191,7 @@ function mark(slot: Slot, error: string): void {
 }
 
 function stale(reason: string): void {
-  linkState(reason || t("连接中断，显示的是最近一次数据", "Connection lost; showing the last data"));
+  linkState(reason || t("连接中断", "Connection lost"));
   for (const slot of slots.values()) if (slot.panel) mark(slot, reason || t("连接中断", "connection lost"));
 }
 
@@ -244,12 +244,12 @@ function draw(slot: Slot): void {
   }
   if (panel.table && !panel.table.rows.length) return empty("empty", none);
   if (tables && panel.table) return show(table(panel.table));
-  if (panel.kind === "ranking") return show(ranking(panel, (cell) => picked(panel, cell)));
+  if (panel.kind === "ranking") return show(ranking(panel, (cell, label) => picked(panel, cell, label)));
   if (!panel.option) return empty("empty", none);
   if (!slot.chart) {
     const box = h("div", { class: "chart", role: "img", "aria-label": String((panel.option.aria as { label?: { description?: string } } | undefined)?.label?.description ?? panel.title) });
     body.replaceChildren(box);
-    slot.chart = new Chart(box, (cell) => slot.panel && picked(slot.panel, cell));
+    slot.chart = new Chart(box, (cell, label) => slot.panel && picked(slot.panel, cell, label));
   }
   slot.chart.draw(panel.option).catch((error: unknown) => mark(slot, message(error)));
   return undefined;
@@ -266,7 +266,7 @@ function trim(body: HTMLElement): void {
 
 // ---- from a mark to what is behind it ----
 
-function picked(panel: Panel, cell: Cell): void {
+function picked(panel: Panel, cell: Cell, name: string): void {
   const region = page.variables.find((v) => v.kind === "region" && v.field !== null && v.field in cell);
   if (region?.field) {
     const code = String(cell[region.field] ?? "");
@@ -274,18 +274,8 @@ function picked(panel: Panel, cell: Cell): void {
     if (code && vars()[region.name] !== code && region.choices.some(([v]) => v === code)) return choose({ [region.name]: code });
   }
   if (!panel.query) return;
-  const names = Object.entries(cell).map(([, value]) => cellName(value)).filter(Boolean);
   const scope = page.variables.map((v) => label(v, vars()[v.name] ?? "")).filter(Boolean);
-  void openSheet([panel.title, ...names].join(" · "), scope.join(" · "), panel.query, cell, rowHref);
-}
-
-/** Region codes and code values have names in the variables' choices; other values speak for themselves. */
-function cellName(value: unknown): string {
-  for (const variable of page.variables) {
-    const found = variable.choices.find(([v]) => v && v === value);
-    if (found) return found[1];
-  }
-  return typeof value === "string" && /^\d{4}-\d\d-\d\d/.test(value) ? value.slice(0, 10) : "";
+  void openSheet([panel.title, name].filter(Boolean).join(" · "), scope.join(" · "), panel.query, cell, rowHref);
 }
 
 function rowHref(dataset: string, id: string): string | null {
@@ -395,4 +385,4 @@ setUpSheet();
 showVars();
 clock();
 void refresh();
-watch(page.datasets, ticked, (up) => linkState(up ? "" : t("实时连接中断，正在重连", "Live connection lost; reconnecting")));
+watch(page.datasets, ticked, (up) => linkState(up ? "" : t("实时中断，重连中", "reconnecting")));

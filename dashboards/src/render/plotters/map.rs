@@ -123,11 +123,10 @@ fn labels<DB: DrawingBackend>(spec: &ChartSpec, canvas: &Canvas<'_, DB>, view: &
     Ok(())
 }
 
-/// On the far end of the ramp the ground is as light (or dark) as the text: the panel's colour reads there.
 fn label_color(spec: &ChartSpec, value: Option<f64>) -> Color {
     let (Some(value), Some((low, high))) = (value, spec.extent()) else { return Color::Text };
     let breaks = palette::breaks(low, high);
-    if palette::class_step(palette::class_of(value, &breaks), breaks.len() - 1) >= palette::INVERSE_STEP { Color::Panel } else { Color::Text }
+    Color::OnRamp(palette::class_step(palette::class_of(value, &breaks), breaks.len() - 1))
 }
 
 fn legend<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, breaks: &[f64], (x, bottom): (f64, f64)) -> Result<()> {

@@ -127,6 +127,7 @@ export class Chart {
   private chart: ECharts | null = null;
   private option: Option | null = null;
   private key = "";
+  private mapped = false;
   private timer = 0;
   private readonly watcher = new ResizeObserver(() => {
     window.clearTimeout(this.timer);
@@ -135,7 +136,7 @@ export class Chart {
 
   constructor(
     private readonly box: HTMLElement,
-    private readonly pick: (cell: Cell) => void,
+    private readonly pick: (cell: Cell, label: string) => void,
   ) {
     box.append(this.inner);
     this.watcher.observe(box);
@@ -143,14 +144,15 @@ export class Chart {
 
   async draw(option: Option): Promise<void> {
     this.option = option;
-    const text = JSON.stringify(option);
-    if (text.includes('"shanghai')) await loadRegions();
+    const text = JSON.stringify(option.geo ?? option.series ?? null);
+    this.mapped = text.includes('"shanghai');
+    if (this.mapped) await loadRegions();
     if (this.option === option) this.paint();
   }
 
   /** Draws again: the box, the root size or the theme has changed. */
   paint(): void {
-    if (!this.option || !this.fit()) return;
+    if (!this.option || (this.mapped && !getMap("shanghai")) || !this.fit()) return;
     const { zl, bounds, ...rest } = this.option;
     if (Array.isArray(bounds)) frame(bounds as number[]);
     const extra = (zl ?? { unit: "", full: [], series: [] }) as unknown as Extra;
@@ -162,6 +164,13 @@ export class Chart {
       option.tooltip = { className: "tip-frame", backgroundColor: color("raised"), borderColor: color("line"), borderWidth: 1, padding: [8, 12], textStyle: { color: color("text") }, ...(option.tooltip as object) };
     }
     this.chart?.setOption(option as never, { notMerge: true });
+  }
+
+  /** What a mark is called in a heading. */
+  private label(p: Param): string {
+    const zl = this.option?.zl as unknown as Extra | undefined;
+    if (Array.isArray(p.value)) return [zl?.series[Number(p.value[1])]?.name, zl?.full[Number(p.value[0])]].filter(Boolean).join(" ");
+    return names.get(p.name) ?? zl?.full[p.dataIndex] ?? p.name;
   }
 
   /** Makes canvas and scale fit the box; false while the box is not shown. */
@@ -181,7 +190,7 @@ export class Chart {
       this.chart = init(this.inner, null, { renderer: "canvas", devicePixelRatio: ratio, width: w, height: hgt });
       this.chart.on("click", (params) => {
         const cell = (params.data as { cell?: Cell } | null)?.cell;
-        if (cell) this.pick(cell);
+        if (cell) this.pick(cell, this.label(params as unknown as Param));
       });
     } else if (this.chart.getWidth() !== Math.round(w) || this.chart.getHeight() !== Math.round(hgt)) {
       this.chart.resize({ width: w, height: hgt });

@@ -68,11 +68,11 @@ function spark(values: (number | null)[]): Node | null {
     svg("path", { d: line }));
 }
 
-export function ranking(panel: Panel, pick: (cell: Cell) => void): HTMLElement {
+export function ranking(panel: Panel, pick: (cell: Cell, label: string) => void): HTMLElement {
   const rows = (panel.ranking ?? []).map((row) => {
     const bar = h("i", null);
     bar.style.width = `${Math.max(0.5, row.share * 100)}%`;
-    const open = () => row.cell && pick(row.cell);
+    const open = () => row.cell && pick(row.cell, row.label);
     return h("li", {
       tabindex: 0, role: "button", "aria-current": row.selected ? "true" : undefined, onclick: open,
       onkeydown: (e: KeyboardEvent) => {

@@ -97,7 +97,7 @@ export function renderTable(table: Table, options: TableOptions): HTMLElement {
       } else if (href && i === 0) content = h("a", { href }, text || "–");
       else if (column.name.endsWith("_pct") && typeof value === "number") content = h("span", { class: "num" }, `${value > 0 ? "+" : ""}${decimal(value, 1)}`);
       else if (text.length > 40) content = h("span", { title: text.length > 400 ? undefined : text }, text.length > 400 ? `${text.slice(0, 400)}…` : text);
-      return h("td", { class: numeric ? "num" : text.length > 40 ? "long" : column.type === "instant" || column.type === "date" ? "nowrap num-left" : undefined }, content);
+      return h("td", { class: numeric ? "num" : text.length > 40 ? "long" : text.length <= 24 ? "nowrap" : undefined }, content);
     });
     return h("tr", null, cells);
   });
