@@ -222,10 +222,13 @@ fn pie(spec: &ChartSpec) -> Json {
             "type": "pie", "radius": ["50%", "74%"], "center": ["50%", "50%"], "data": data, "startAngle": 90, "clockwise": true,
             "minShowLabelAngle": 4, "avoidLabelOverlap": true,
             "itemStyle": {"borderColor": "$panel", "borderWidth": 2},
-            "label": {"color": "$text", "fontSize": BODY, "formatter": "@share", "lineHeight": 18, "alignTo": "labelLine"},
+            "label": {"color": "$text", "fontSize": BODY, "formatter": "@share", "lineHeight": 18, "bleedMargin": 0},
             "labelLine": {"length": 8, "length2": 10, "lineStyle": {"color": "$muted"}},
             "emphasis": {"scaleSize": 4},
         }],
+        // Narrow panels keep the names whole and shrink the ring.
+        "media": [{"query": {"maxWidth": 420}, "option": {"series": [{"radius": [44, 66], "label": {"fontSize": 12}, "labelLine": {"length": 5, "length2": 4}}],
+            "title": {"textStyle": {"fontSize": 17}}}}],
     })
 }
 
@@ -327,6 +330,13 @@ fn choropleth(spec: &ChartSpec) -> Json {
         "title": {"text": spec.lang.t("中心城区", "City centre"), "left": 10, "top": 4, "textStyle": {"color": "$muted", "fontSize": SMALL, "fontWeight": "normal"}},
         "visualMap": visual_map(spec, json!({"left": 6, "bottom": 4, "seriesIndex": [0, 1], "inverse": false, "align": "left"})),
         "series": [whole, inset],
+        // On narrow panels the centre stands above the whole, and labels are small.
+        "media": [{"query": {"maxWidth": 520}, "option": {
+            "series": [
+                {"left": "14%", "right": 4, "top": "44%", "bottom": 6, "label": {"fontSize": 12, "lineHeight": 14}},
+                {"left": "16%", "width": "68%", "top": 8, "height": "40%", "label": {"fontSize": 12, "lineHeight": 14}},
+            ],
+        }}],
     })
 }
 
@@ -394,12 +404,12 @@ fn grid(spec: &ChartSpec) -> Json {
     // Seven names stand close, but all of them stand.
     merge(&mut axis_label, json!({"interval": 0, "hideOverlap": false}));
     json!({
-        "grid": {"left": 4, "right": 10, "top": 26, "bottom": 2, "outerBoundsMode": "same", "outerBoundsContain": "axisLabel"},
+        "grid": {"left": 4, "right": 10, "top": 24, "bottom": 2, "outerBoundsMode": "same", "outerBoundsContain": "axisLabel"},
         "tooltip": tip("item"),
         "xAxis": x,
         "yAxis": {"type": "category", "inverse": true, "data": spec.series.iter().map(|s| &s.name).collect::<Vec<_>>(),
             "axisLine": {"show": false}, "axisTick": {"show": false}, "axisLabel": axis_label},
-        "visualMap": visual_map(spec, json!({"orient": "horizontal", "right": 6, "top": 2, "dimension": 2, "itemWidth": 14, "itemGap": 8})),
+        "visualMap": visual_map(spec, json!({"orient": "horizontal", "right": 8, "top": 0, "padding": 0, "dimension": 2, "itemWidth": 14, "itemGap": 8})),
         "series": [{"type": "heatmap", "data": data, "itemStyle": {"borderColor": "$panel", "borderWidth": 1.5, "borderRadius": 2},
             "emphasis": {"itemStyle": {"borderColor": "$text", "borderWidth": 1.5}}}],
     })

@@ -145,7 +145,7 @@ pub struct ExplorePage {
 impl ExplorePage {
     /// `datasets` are those that the user may read; `may_export` shows the export buttons.
     pub fn new(chrome: Chrome, catalogue: &Catalogue, datasets: &[&Dataset], may_export: bool) -> Self {
-        let views: BTreeMap<&str, DatasetView> = datasets.iter().map(|d| (d.name.as_str(), DatasetView::new(catalogue, d, chrome.lang))).collect();
+        let views: BTreeMap<&str, DatasetView> = datasets.iter().map(|d| (d.name.as_str(), DatasetView::brief(catalogue, d, chrome.lang))).collect();
         let pages = row_pages(catalogue, datasets.iter().map(|d| d.name.as_str()));
         let data = data_block(&serde_json::json!({"datasets": views, "rowPages": pages, "mayExport": may_export, "lang": chrome.lang.code()}));
         Self { chrome, data }
@@ -164,7 +164,7 @@ pub struct CasesPage {
 impl CasesPage {
     /// `datasets`: the searchable ones that the user may list, the default first.
     pub fn new(chrome: Chrome, catalogue: &Catalogue, datasets: &[&Dataset]) -> Self {
-        let views: Vec<DatasetView> = datasets.iter().map(|d| DatasetView::new(catalogue, d, chrome.lang)).collect();
+        let views: Vec<DatasetView> = datasets.iter().map(|d| DatasetView::brief(catalogue, d, chrome.lang)).collect();
         let data = data_block(&serde_json::json!({"datasets": views, "lang": chrome.lang.code()}));
         Self { chrome, data }
     }
@@ -220,7 +220,7 @@ pub struct ImportPage {
 
 impl ImportPage {
     pub fn new(chrome: Chrome, catalogue: &Catalogue, datasets: &[&Dataset], chosen: Option<&str>) -> Self {
-        let views: Vec<DatasetView> = datasets.iter().map(|d| DatasetView::new(catalogue, d, chrome.lang)).collect();
+        let views: Vec<DatasetView> = datasets.iter().map(|d| DatasetView::brief(catalogue, d, chrome.lang)).collect();
         let data = data_block(&serde_json::json!({"datasets": views, "chosen": chosen, "lang": chrome.lang.code()}));
         Self { empty: datasets.is_empty(), chrome, data }
     }

@@ -331,7 +331,7 @@ fn ranking(input: &Input<'_>, query: &Query, table: &Table, spec: &ChartSpec) ->
         .map(|(i, category)| RankRow {
             rank: i + 1,
             label: category.label.clone(),
-            text: series.text(i),
+            text: if series.unit == "%" { format!("{}%", series.text(i)) } else { series.text(i) },
             share: series.values[i].filter(|_| top > 0.0).map_or(0.0, |v| (v / top).clamp(0.0, 1.0)),
             change: row_of(category).and_then(|row| comparison(input, query, table, row, measure)),
             cell: spec.cell(i, 0),

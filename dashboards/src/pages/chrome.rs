@@ -17,7 +17,7 @@ impl Lang {
         if text.is_some_and(|t| t.starts_with("en")) { Self::En } else { Self::Zh }
     }
 
-    pub fn pick<'a>(self, label: &'a Label) -> &'a str {
+    pub fn pick(self, label: &Label) -> &str {
         match self {
             Self::Zh => &label.zh,
             Self::En => &label.en,

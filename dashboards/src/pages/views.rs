@@ -101,7 +101,7 @@ pub struct FieldView {
     pub min: Option<f64>,
     pub max: Option<f64>,
     pub max_length: Option<usize>,
-    /// `[code, name]` of code fields and districts, in order; longer lists stay on the server.
+    /// `[code, name]` of code fields, districts and streets, in order; longer lists stay on the server.
     pub codes: Vec<(String, String)>,
     #[serde(skip)]
     pub kind_label: &'static str,
@@ -130,6 +130,15 @@ pub struct MeasureView {
 const CODES_ON_PAGE: usize = 400;
 
 impl DatasetView {
+    /// For pages that list many datasets: the streets, some hundreds, stay on the server.
+    pub fn brief(catalogue: &Catalogue, dataset: &Dataset, lang: Lang) -> Self {
+        let mut view = Self::new(catalogue, dataset, lang);
+        for field in view.fields.iter_mut().filter(|f| f.kind == FieldType::Region && f.level != Some(RegionLevel::District)) {
+            field.codes.clear();
+        }
+        view
+    }
+
     pub fn new(catalogue: &Catalogue, dataset: &Dataset, lang: Lang) -> Self {
         Self {
             name: dataset.name.clone(),
@@ -153,14 +162,16 @@ impl DatasetView {
 
 impl FieldView {
     fn new(catalogue: &Catalogue, field: &Field, lang: Lang) -> Self {
-        // Of the regions only those of the field's level; streets are too many for every page.
-        let district = |code: &str| field.kind != FieldType::Region || (code.len() == 6 && code != "310000");
+        // Of the regions only those of the field's level: six digits a district, nine a street.
+        let digits = if field.level == Some(RegionLevel::Street) { 9 } else { 6 };
+        let fits = |code: &str| field.kind != FieldType::Region || (code.len() == digits && code != "310000");
         let items = catalogue.codes_of(field).into_iter().flat_map(|list| &list.item);
         let mut codes: Vec<(String, String)> = items
-            .filter(|i| i.replaced_by.is_none() && district(&i.code))
+            .filter(|i| i.replaced_by.is_none() && fits(&i.code))
             .map(|i| (i.code.clone(), lang.t(&i.zh, &i.en).to_string()))
             .collect();
-        if codes.len() > CODES_ON_PAGE || (field.kind == FieldType::Region && field.level != Some(RegionLevel::District)) {
+        let shown = field.kind != FieldType::Region || matches!(field.level, Some(RegionLevel::District | RegionLevel::Street));
+        if codes.len() > CODES_ON_PAGE || !shown {
             codes.clear();
         }
         Self {

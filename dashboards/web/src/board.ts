@@ -218,6 +218,8 @@ function draw(slot: Slot): void {
     el.dataset.state = state;
     body.replaceChildren(h("p", null, text));
   };
+  const unit = el.querySelector<HTMLElement>(".panel-unit");
+  if (unit) unit.textContent = ["choropleth", "ranking", "bar", "grid"].includes(panel.kind) && panel.unit !== "%" ? (panel.unit ?? "") : "";
   if (panel.meta.error) return empty("failed", panel.meta.error);
   el.dataset.state = "ready";
   const show = (...nodes: Node[]) => {

@@ -61,7 +61,7 @@ function recordTable(set: DatasetView, list: RecordList, columns: string[]): HTM
 
 function listPage(): void {
   const form = byId<HTMLFormElement>("filters");
-  const codes = dataset.fields.filter((f) => f.codes.length && f.sensitivity !== "personal" && (dataset.list.includes(f.name) || f.name === dataset.region)).slice(0, 4);
+  const codes = dataset.fields.filter((f) => f.codes.length && f.level !== "street" && f.sensitivity !== "personal" && (dataset.list.includes(f.name) || f.name === dataset.region)).slice(0, 4);
   const params = new URLSearchParams(location.search);
   form.append(h("input", { type: "search", name: "q", placeholder: t("名称或编号", "Name or number"), value: params.get("q") ?? "", "aria-label": t("名称或编号", "Name or number") }),
     ...codes.map((f) => h("label", null, f.label, h("select", { name: `f.${f.name}` }, h("option", { value: "" }, t("全部", "all")), f.codes.map(([v, label]) => h("option", { value: v, selected: params.get(`f.${f.name}`) === v }, label))))),
@@ -208,6 +208,7 @@ function build(root: HTMLElement, record: RecordOut | null): void {
       field.help || masked ? h("p", { class: "hint" }, masked ? t("已脱敏；不修改请留空", "Masked; leave empty to keep it") : field.help) : null, error);
     sections.set(field.section, [...(sections.get(field.section) ?? []), box]);
   }
+  followDistrict(controls);
   const alert = h("p", { class: "error", role: "alert", hidden: true });
   const reason = h("input", { name: "reason", placeholder: record ? t("变更原因（记入历史）", "Why (kept in the history)") : t("备注（记入历史）", "Note (kept in the history)"), "aria-label": t("原因", "Reason") });
   const save = h("button", { type: "submit", class: "primary" }, t("保存", "Save"));
@@ -269,6 +270,21 @@ function build(root: HTMLElement, record: RecordOut | null): void {
   });
   root.replaceChildren(form);
   form.querySelector<HTMLElement>("input:not([readonly]), select, textarea")?.focus();
+}
+
+/** Streets are offered of the chosen district only. */
+function followDistrict(controls: Map<string, { field: FieldView; input: HTMLElement }>): void {
+  const of = (level: string) => [...controls.values()].find((c) => c.field.level === level && c.input instanceof HTMLSelectElement);
+  const [district, street] = [of("district"), of("street")];
+  if (!district || !street) return;
+  const [from, to] = [district.input as HTMLSelectElement, street.input as HTMLSelectElement];
+  const fill = () => {
+    const chosen = to.value;
+    const codes = street.field.codes.filter(([code]) => from.value && code.startsWith(from.value));
+    to.replaceChildren(h("option", { value: "" }, from.value ? t("请选择", "choose") : t("请先选择区", "choose a district first")), ...codes.map(([code, label]) => h("option", { value: code, selected: code === chosen }, label)));
+  };
+  from.addEventListener("change", fill);
+  fill();
 }
 
 function control(field: FieldView, value: Json, masked: boolean): HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement {

@@ -101,5 +101,6 @@ export function renderTable(table: Table, options: TableOptions): HTMLElement {
     });
     return h("tr", null, cells);
   });
-  return h("div", { class: "scroll" }, h("table", { class: "grid" }, h("thead", null, h("tr", null, heads)), h("tbody", null, body)));
+  const narrow = Boolean(query.measures?.length) && table.columns.length <= 4;
+  return h("div", { class: narrow ? "scroll narrow" : "scroll" }, h("table", { class: "grid" }, h("thead", null, h("tr", null, heads)), h("tbody", null, body)));
 }
