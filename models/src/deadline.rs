@@ -12,7 +12,7 @@ pub mod events;
 pub mod rule;
 pub mod threshold;
 
-pub use assess::{Assessment, LimitResult, State, Step, assess};
+pub use assess::{Assessment, Context, LimitResult, State, Step, assess, assess_all};
 pub use evaluate::evaluate;
 pub use events::{Event, Events};
 pub use rule::{Rule, Rules};

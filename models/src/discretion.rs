@@ -88,12 +88,11 @@ impl Standard {
     /// # Errors
     /// No such matter, or what is wrong in its file.
     pub fn load(catalogue: &Catalogue, matter: &str) -> Result<Self> {
-        let standard: Self =
-            catalogue.parse_file("discretion", matter)?.ok_or_else(|| ModelError::UnknownRule {
-                what: "裁量基准",
-                name: matter.to_string(),
-                known: catalogue.files("discretion").map(|(n, _)| n).collect::<Vec<_>>().join(", "),
-            })?;
+        let standard: Self = catalogue.parse_file("discretion", matter)?.ok_or_else(|| ModelError::UnknownRule {
+            what: "裁量基准",
+            name: matter.to_string(),
+            known: catalogue.files("discretion").map(|(n, _)| n).collect::<Vec<_>>().join(", "),
+        })?;
         standard.check().map_err(ModelError::RuleFile)?;
         Ok(standard)
     }
@@ -153,7 +152,12 @@ impl Standard {
             let effect = match rule.effect {
                 Effect::NoPenalty => {
                     steps.push(Step::of(rule, "不予行政处罚".into()));
-                    return Ok(Calculation { range: Range { min: 0.0, max: 0.0 }, no_penalty: true, may_exempt: false, steps });
+                    return Ok(Calculation {
+                        range: Range { min: 0.0, max: 0.0 },
+                        no_penalty: true,
+                        may_exempt: false,
+                        steps,
+                    });
                 }
                 Effect::MayExempt => {
                     may_exempt = true;
@@ -263,7 +267,11 @@ mod tests {
         assert_eq!(range(json!({"area": 20, "under_14": true})), json!({"min": 0.0, "max": 0.0}));
         let out = run(json!({"first_minor_corrected": true})).expect("valid");
         assert_eq!(out["may_exempt"], json!(true));
-        assert!(out["steps"].as_array().is_some_and(|s| s.iter().all(|s| s["basis"].as_str().is_some_and(|b| !b.is_empty()))));
+        assert!(
+            out["steps"]
+                .as_array()
+                .is_some_and(|s| s.iter().all(|s| s["basis"].as_str().is_some_and(|b| !b.is_empty())))
+        );
         assert!(run(json!({"size": 3})).is_err());
         assert!(run(json!({"area": "big"})).is_err());
         assert!(evaluate(json!({"matter": "none"}), &catalogue).is_err());

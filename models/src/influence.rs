@@ -236,7 +236,15 @@ pub fn evaluate(formula: &str, body: &Value, catalogue: &Catalogue) -> Result<Va
     }
     let known = |key: &str| formula.part.iter().flat_map(|p| &p.terms).any(|t| t.input == key);
     const OF_OTHER_VERSIONS: [&str; 10] = [
-        "reads", "wows", "likes", "shares", "posts", "original", "reposts", "comments", "original_reposts",
+        "reads",
+        "wows",
+        "likes",
+        "shares",
+        "posts",
+        "original",
+        "reposts",
+        "comments",
+        "original_reposts",
         "original_comments",
     ];
     if let Some(key) = figures.totals.keys().find(|k| !known(k) && !OF_OTHER_VERSIONS.contains(&k.as_str())) {
@@ -303,7 +311,8 @@ mod tests {
         expect("wci", wci("13"), 849.2867, &[9.722427, 8.624370, 9.029558, 10.027687]);
         expect("wci", wci("12"), 824.3775, &[]);
         // The published example of V2.0.
-        let old = json!({"version": "2", "articles": 100, "reads": 10_000, "wows": 4_000, "max": {"reads": 300, "wows": 60}});
+        let old =
+            json!({"version": "2", "articles": 100, "reads": 10_000, "wows": 4_000, "max": {"reads": 300, "wows": 60}});
         expect("wci", old, 411.487508, &[]);
         expect("bci", bci("7"), 1088.0618, &[3.911644, 7.522572]);
         expect("bci", bci("4"), 1137.8355, &[4.262680, 7.823670]);
@@ -322,14 +331,24 @@ mod tests {
         assert!(error("wci", many).contains("reads"));
         assert!(error("bci", json!({"version": "4", "posts": 1})).contains("缺少"));
         assert!(error("bci", json!({"version": "4", "postz": 1})).contains("postz"));
-        assert!(error("wci", json!({"version": "14.2", "articles": 3, "reads": 1, "wows": 1, "likes": 1, "shares": 1})).contains("days"));
+        assert!(
+            error("wci", json!({"version": "14.2", "articles": 3, "reads": 1, "wows": 1, "likes": 1, "shares": 1}))
+                .contains("days")
+        );
     }
 
     #[test]
     fn rankings_never_mix_versions() {
-        let value = |v: f64, version: &str| Influence { value: v, formula: "wci".into(), version: version.into(), parts: vec![] };
-        let list = |rows: &[(&str, f64)]| rows.iter().map(|(n, v)| (n.to_string(), value(*v, "14.2"))).collect::<Vec<_>>();
-        let ranked = ranking(&list(&[("a", 5.0), ("b", 9.0), ("c", 9.0)]), &list(&[("a", 8.0), ("b", 4.0)])).expect("one version");
+        let value = |v: f64, version: &str| Influence {
+            value: v,
+            formula: "wci".into(),
+            version: version.into(),
+            parts: vec![],
+        };
+        let list =
+            |rows: &[(&str, f64)]| rows.iter().map(|(n, v)| (n.to_string(), value(*v, "14.2"))).collect::<Vec<_>>();
+        let ranked = ranking(&list(&[("a", 5.0), ("b", 9.0), ("c", 9.0)]), &list(&[("a", 8.0), ("b", 4.0)]))
+            .expect("one version");
         let places: Vec<_> = ranked.iter().map(|r| (r.account.as_str(), r.rank, r.rise)).collect();
         assert_eq!(places, [("b", 1, Some(1)), ("c", 1, None), ("a", 3, Some(-2))]);
         assert!(ranking(&list(&[("a", 5.0)]), &[("a".into(), value(5.0, "13"))]).is_err());

@@ -3,8 +3,11 @@
 pub mod deadline;
 pub mod discretion;
 pub mod error;
+mod evaluate;
 pub mod index;
 pub mod influence;
 pub mod period;
+pub mod sentiment;
 
 pub use error::{ModelError, Result};
+pub use evaluate::{MODELS, check, evaluate, evaluate_with};

@@ -152,6 +152,12 @@ pub fn assess(rule: &Rule, case: &Events, context: Context<'_>) -> Assessment {
     out
 }
 
+/// The states of a case under all rules that have something to say about it: its timeline of limits.
+pub fn assess_all(case: &Events, context: Context<'_>) -> Vec<Assessment> {
+    let judged = context.rules.iter().filter(|rule| !rule.limit.is_empty()).map(|rule| assess(rule, case, context));
+    judged.filter(|a| a.due.is_some()).collect()
+}
+
 struct Run<'a, 'w> {
     limit: &'a Limit,
     case: &'a Events,
@@ -185,7 +191,8 @@ impl Run<'_, '_> {
             }
         }
         if spells.is_empty() {
-            self.say(|| Step::new(format!("缺少起算事件:{}", limit.trigger.join("、")), None, &[]));
+            let names: Vec<_> = limit.trigger.iter().map(String::as_str).filter(|t| *t != "trigger").collect();
+            self.say(|| Step::new(format!("缺少起算事件:{}", names.join("、")), None, &[]));
         }
         let last = spells.last();
         let due = last.map(|s| s.due);
@@ -297,7 +304,9 @@ impl Run<'_, '_> {
                         (anchor, period) = (day, base);
                         spans.clear();
                         granted.fill(false);
-                        self.say(|| Step::of(format!("{}:自 {day} 重新计算", restart.label), Some(day), &restart.basis));
+                        self.say(|| {
+                            Step::of(format!("{}:自 {day} 重新计算", restart.label), Some(day), &restart.basis)
+                        });
                     } else {
                         self.say(|| late(day, &restart.label, "期限已届满,不再重新计算"));
                     }
@@ -316,9 +325,11 @@ impl Run<'_, '_> {
                     }
                 }
                 Change::Grant(event) => {
-                    let open = limit.extension.iter().enumerate().find(|(i, e)| {
-                        !granted[*i] && e.event.iter().any(|name| name == event)
-                    });
+                    let open = limit
+                        .extension
+                        .iter()
+                        .enumerate()
+                        .find(|(i, e)| !granted[*i] && e.event.iter().any(|name| name == event));
                     let Some((i, extension)) = open else { continue };
                     if day > due {
                         self.say(|| late(day, &extension.label, "批准时期限已届满,不发生延长的效力"));
@@ -354,7 +365,13 @@ impl Run<'_, '_> {
         }
     }
 
-    fn spell(&mut self, trigger: Option<NaiveDate>, raw_due: NaiveDate, due: NaiveDate, next: Option<NaiveDate>) -> Spell {
+    fn spell(
+        &mut self,
+        trigger: Option<NaiveDate>,
+        raw_due: NaiveDate,
+        due: NaiveDate,
+        next: Option<NaiveDate>,
+    ) -> Spell {
         let limit = self.limit;
         let as_of = self.context.as_of;
         let end = if limit.recipients {

@@ -25,11 +25,8 @@ pub fn count(
     month_end: MonthEnd,
     calendar: &Calendar,
 ) -> Counted {
-    let mut explanation = vec![Step::new(
-        format!("起算日 {trigger},当日不计入"),
-        Some(trigger),
-        &["刑事诉讼法(2018)第105条"],
-    )];
+    let mut explanation =
+        vec![Step::new(format!("起算日 {trigger},当日不计入"), Some(trigger), &["刑事诉讼法(2018)第105条"])];
     let end = period.end(trigger, month_end, calendar);
     let direction = if period.is_backward() { "向前" } else { "" };
     explanation.push(Step::new(format!("{direction}{period},至 {end}"), Some(end), counting_basis(period)));

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use zonglan_catalog::calendar::Calendar;
 
 /// Either `trigger` with `params` (one period is counted), or `events` with `as_of` (the state of a case).
+/// Events are named as in the rule's file; `trigger` and `end` stand for the rule's own.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
@@ -59,7 +60,11 @@ pub fn evaluate(body: Value, rules: &Rules, calendar: &Calendar) -> Result<Value
         (None, Some(events)) => {
             let as_of = body.as_of.as_deref().ok_or_else(|| ModelError::input("as_of: 缺少判断日期"))?;
             let as_of = day("as_of", as_of)?;
-            let case = Events::from_json(events, &body.facts)?;
+            let mut facts = body.facts.clone();
+            if body.params.is_some_and(|p| p.custody) {
+                facts.insert("custody".into(), true);
+            }
+            let case = Events::from_json(events, &facts)?;
             state(&body, rule, &case, Context { rules, calendar, as_of, explain: true })
         }
         _ => Err(ModelError::input("请给出 trigger 与 params(计算一个期间),或 events 与 as_of(判断案件状态)")),
@@ -69,9 +74,12 @@ pub fn evaluate(body: Value, rules: &Rules, calendar: &Calendar) -> Result<Value
 fn counted(body: &Body, rule: &Rule, trigger: &str, calendar: &Calendar) -> Result<Value> {
     let trigger = day("trigger", trigger)?;
     let limit = match &body.limit {
-        Some(name) => rule.limit.iter().find(|l| l.name == *name).map(Some).ok_or_else(|| {
-            ModelError::input(format!("limit: 规则 {} 没有“{name}”", rule.name))
-        })?,
+        Some(name) => rule
+            .limit
+            .iter()
+            .find(|l| l.name == *name)
+            .map(Some)
+            .ok_or_else(|| ModelError::input(format!("limit: 规则 {} 没有“{name}”", rule.name)))?,
         None => rule.limit.first(),
     };
     let params = body.params.unwrap_or_default();
@@ -108,9 +116,10 @@ fn state(body: &Body, rule: &Rule, case: &Events, context: Context<'_>) -> Resul
     let mut result = assess(rule, case, context);
     if let Some(name) = &body.limit {
         result.limits.retain(|l| l.limit == *name);
-        let only = result.limits.first().ok_or_else(|| {
-            ModelError::input(format!("limit: 规则 {} 没有“{name}”,或对本案不适用", rule.name))
-        })?;
+        let only = result
+            .limits
+            .first()
+            .ok_or_else(|| ModelError::input(format!("limit: 规则 {} 没有“{name}”,或对本案不适用", rule.name)))?;
         (result.due, result.state) = (only.due, only.state);
     }
     let several = result.limits.len() > 1;

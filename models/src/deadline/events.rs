@@ -124,9 +124,7 @@ impl Events {
 
     /// Recipients that have not received it yet.
     pub fn missing_recipients(&self, names: &[String], as_of: NaiveDate) -> Vec<String> {
-        let has = |to: &str| {
-            self.all(names).any(|e| e.to.as_deref() == Some(to) && e.date.is_some_and(|d| d <= as_of))
-        };
+        let has = |to: &str| self.all(names).any(|e| e.to.as_deref() == Some(to) && e.date.is_some_and(|d| d <= as_of));
         let mut missing: Vec<_> = self.all(names).filter_map(|e| e.to.clone()).filter(|to| !has(to)).collect();
         missing.sort();
         missing.dedup();

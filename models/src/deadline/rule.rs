@@ -229,8 +229,13 @@ impl Rules {
     pub fn load(catalogue: &Catalogue) -> Result<Self> {
         let mut rules = BTreeMap::new();
         for (name, file) in catalogue.files("deadlines") {
-            if let Some(rule) = catalogue.parse_file::<Rule>("deadlines", name)? {
+            if let Some(mut rule) = catalogue.parse_file::<Rule>("deadlines", name)? {
                 check(&rule).map_err(|what| ModelError::RuleFile(format!("{}: {what}", file.path)))?;
+                // Callers that do not know the rule's events may say `trigger` and `end`.
+                for limit in &mut rule.limit {
+                    limit.trigger.push("trigger".into());
+                    limit.end.push("end".into());
+                }
                 rules.insert(rule.name.clone(), rule);
             }
         }

@@ -1,6 +1,5 @@
 //! The vectors, worked cases, and an oracle that counts day by day.
 
-use super::assess::Context;
 use super::*;
 use crate::period::{MonthEnd, Period};
 use chrono::{Datelike, NaiveDate};
@@ -34,7 +33,8 @@ fn expect(rule: &str, events: Value, as_of: &str, due: &str, state: &str) {
 
 #[test]
 fn the_29_vectors() {
-    let vectors: Vec<Value> = serde_json::from_str(include_str!("../../tests/data/deadline_vectors.json")).expect("json");
+    let vectors: Vec<Value> =
+        serde_json::from_str(include_str!("../../tests/data/deadline_vectors.json")).expect("json");
     assert_eq!(vectors.len(), 29);
     for v in vectors {
         let out = run(json!({"rule": v["rule"], "trigger": v["trigger"], "params": v["params"]}));
@@ -79,6 +79,7 @@ fn custody_counts_only_granted_extensions_from_the_first_day() {
     // What was known in May.
     expect("R1", all, "2026-05-20", "2026-06-10", "未到期");
     expect("R1", json!({}), "2026-03-05", "-", "无法判断");
+    expect("R1", json!({"trigger": "2026-01-10", "end": "2026-03-12"}), "2026-03-15", "2026-03-10", "超期已办");
 }
 
 #[test]
@@ -86,7 +87,8 @@ fn custody_excludes_assessments_and_restarts() {
     let assessed = json!({"arrested": "2026-01-10", "psychiatric_entrusted": "2026-02-01",
                           "psychiatric_opinion": "2026-02-21"});
     expect("R1", assessed, "2026-03-20", "2026-03-30", "未到期");
-    let found = json!({"arrested": "2026-01-10", "extension_granted_156": "2026-02-10", "new_offence_found": "2026-02-20"});
+    let found =
+        json!({"arrested": "2026-01-10", "extension_granted_156": "2026-02-10", "new_offence_found": "2026-02-20"});
     expect("R1", found, "2026-03-20", "2026-04-20", "未到期");
     let found_late = json!({"arrested": "2026-01-10", "new_offence_found": "2026-03-20"});
     expect("R1", found_late, "2026-03-21", "2026-03-10", "超期未办");
@@ -99,7 +101,13 @@ fn custody_decides_choice_and_roll() {
     let detained = json!({"detained": "2026-02-07", "arrest_request_received": "2026-02-10"});
     expect("R4", detained, "2026-02-11", "2026-02-17", "未到期");
     expect("R4", json!({"arrest_request_received": "2026-02-03"}), "2026-02-11", "2026-02-24", "未到期");
-    expect("R4", json!({"arrest_request_received": "2026-03-02", "complex": true}), "2026-03-11", "2026-03-23", "未到期");
+    expect(
+        "R4",
+        json!({"arrest_request_received": "2026-03-02", "complex": true}),
+        "2026-03-11",
+        "2026-03-23",
+        "未到期",
+    );
     expect("R3", json!({"returned_for_investigation": "2026-01-15"}), "2026-02-01", "2026-02-24", "未到期");
     let inside = json!({"arrested": "2025-12-01", "returned_for_investigation": "2026-01-15"});
     expect("R3", inside, "2026-02-16", "2026-02-15", "超期未办");
@@ -131,7 +139,8 @@ fn backward_limits() {
     let out = run(json!({"rule": "R6", "events": asked, "as_of": "2026-03-05"}));
     assert_eq!((&out["limits"][0]["due"], &out["limits"][0]["state"]), (&json!("2026-03-03"), &json!("超期已办")));
     assert_eq!((&out["limits"][1]["due"], &out["limits"][1]["state"]), (&json!("2026-03-10"), &json!("未到期")));
-    let granted = json!({"arrested": "2026-01-10", "extension_requested": "2026-03-02", "extension_granted": "2026-03-09"});
+    let granted =
+        json!({"arrested": "2026-01-10", "extension_requested": "2026-03-02", "extension_granted": "2026-03-09"});
     expect("R6", granted.clone(), "2026-03-09", "2026-03-10", "按期办结");
     // A second request is measured by the extended expiry.
     let second = json!({"arrested": "2026-01-10", "extension_requested": ["2026-03-02", "2026-04-05"],
@@ -169,13 +178,34 @@ fn administrative_rules() {
     expect("information_request", consulted, "2026-03-12", "2026-04-07", "未到期");
     let corrected = json!({"request_received": "2026-03-02", "corrected": "2026-03-11"});
     expect("information_request", corrected, "2026-03-12", "2026-04-09", "未到期");
-    expect("hazard_rectification", json!({"rectification_ordered": "2026-03-02", "rectify_by": "2026-03-20"}),
-           "2026-03-21", "2026-03-20", "超期未办");
+    expect(
+        "hazard_rectification",
+        json!({"rectification_ordered": "2026-03-02", "rectify_by": "2026-03-20"}),
+        "2026-03-21",
+        "2026-03-20",
+        "超期未办",
+    );
     let out = run(json!({"rule": "licence_warning", "as_of": "2026-05-01",
         "events": {"penalty_decided": ["2026-02-28", "2026-03-01", "2026-03-30"]}}));
     assert_eq!((&out["reached"], &out["periods"][0]["since"]), (&json!(true), &json!("2026-03-30")));
     let out = run(json!({"rule": "R2", "trigger": "2030-01-01"}));
     assert!(out["warnings"][0].as_str().is_some_and(|w| w.contains("2030")), "{out}");
+}
+
+#[test]
+fn a_timeline_has_the_limits_that_apply() {
+    let events = json!({"detained": "2026-01-02", "arrest_requested": "2026-01-04", "arrested": "2026-01-10"});
+    let case = Events::from_json(events.as_object().expect("object"), &Default::default()).expect("valid");
+    let context = Context { rules: &RULES, calendar: CATALOGUE.calendar(), as_of: day("2026-01-11"), explain: false };
+    let rules: Vec<_> = assess_all(&case, context).into_iter().map(|a| (a.rule, a.state)).collect();
+    let expected = [
+        ("R1", State::Running),
+        ("R1a", State::ClosedInTime),
+        ("R2", State::DueSoon),
+        ("R4", State::ClosedInTime),
+        ("R6", State::Running),
+    ];
+    assert_eq!(rules, expected.map(|(r, s)| (r.to_string(), s)));
 }
 
 #[test]
@@ -185,7 +215,10 @@ fn wrong_bodies_say_what_is_wrong() {
     assert!(error(json!({"rule": "R1", "trigger": "2026-02-30"})).contains("2026-02-30"));
     assert!(error(json!({"rule": "R1", "trigger": "99999-02-30"})).contains("trigger"));
     assert!(error(json!({"rule": "R1", "trigger": "2026-01-01", "params": {"month": 2}})).contains("month"));
-    assert!(error(json!({"rule": "R1", "trigger": "2026-01-01", "params": {"days": 3, "working_days": 2}})).contains("工作日"));
+    assert!(
+        error(json!({"rule": "R1", "trigger": "2026-01-01", "params": {"days": 3, "working_days": 2}}))
+            .contains("工作日")
+    );
     assert!(error(json!({"rule": "R1", "events": {"arrested": 5}, "as_of": "2026-01-01"})).contains("arrested"));
     assert!(error(json!({"rule": "R1", "events": {}})).contains("as_of"));
     assert!(error(json!({"rule": "R1"})).contains("trigger"));
@@ -239,9 +272,7 @@ mod oracle {
     pub fn custody(arrest: NaiveDate, grants: &[NaiveDate], pause: Option<(NaiveDate, NaiveDate)>) -> NaiveDate {
         let mut total = 2;
         let paused = |until: NaiveDate| match pause {
-            Some((from, to)) if from <= until => {
-                from.iter_days().take_while(|d| *d < to).count() as i32
-            }
+            Some((from, to)) if from <= until => from.iter_days().take_while(|d| *d < to).count() as i32,
             _ => 0,
         };
         let limit = |total: i32, today: NaiveDate| {
@@ -253,7 +284,11 @@ mod oracle {
         loop {
             if today > arrest {
                 for _ in grants.iter().filter(|g| **g == today) {
-                    total = match total { 2 => 3, 3 => 5, _ => 7 };
+                    total = match total {
+                        2 => 3,
+                        3 => 5,
+                        _ => 7,
+                    };
                 }
             }
             if today >= limit(total, today) {
@@ -318,4 +353,40 @@ proptest! {
         };
         prop_assert!(state(after) <= state(after + 1));
     }
+}
+
+/// 100,000 cases under R1 to R10; prints the rate (the target is a million cases in a minute).
+#[test]
+fn many_cases() {
+    let rules: Vec<_> = RULES.iter().filter(|r| r.name.starts_with('R')).collect();
+    let started = std::time::Instant::now();
+    let mut overdue = 0usize;
+    let n = if std::env::var_os("ZONGLAN_SHARED").is_some() { 100_000 } else { 1_000 };
+    for i in 0..n {
+        let on = |d: u64| Some(day("2025-01-01") + chrono::Days::new(i % 365 + d));
+        let event = |name: &str, d| Event { name: name.into(), date: on(d), to: None };
+        let case = Events::new(
+            [
+                event("filed", 0),
+                event("detained", 3),
+                event("arrest_requested", 6),
+                event("arrested", 12),
+                event("extension_granted", 60),
+                event("transferred", 95 + i % 40),
+                event("under_review", 96 + i % 40),
+                event("returned_for_investigation", 120 + i % 40),
+                event("resubmitted", 148 + i % 40),
+                event("indicted", 175 + i % 40),
+                event("accepted", 180 + i % 40),
+                event("heard", 210 + i % 60),
+            ],
+            Default::default(),
+        );
+        let context =
+            Context { rules: &RULES, calendar: CATALOGUE.calendar(), as_of: day("2025-12-01"), explain: false };
+        overdue += rules.iter().filter(|rule| assess(rule, &case, context).state == State::Overdue).count();
+    }
+    let rate = n as f64 / started.elapsed().as_secs_f64();
+    println!("{n} cases under {} rules: {rate:.0} cases/s on one core, {overdue} overdue", rules.len());
+    assert!(overdue > 0);
 }

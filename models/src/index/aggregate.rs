@@ -146,11 +146,8 @@ impl Scheme {
 /// The index of one unit from its values; a missing value is renormalised and named, never zero.
 pub fn score_unit(scheme: &Scheme, values: &BTreeMap<String, Option<f64>>) -> UnitScore {
     let x = |i: &Indicator| values.get(&i.id).copied().flatten();
-    let mut positions: Vec<Vec<Option<f64>>> = scheme
-        .dimensions
-        .iter()
-        .map(|d| d.indicators.iter().map(|i| scheme.position(i, x(i))).collect())
-        .collect();
+    let mut positions: Vec<Vec<Option<f64>>> =
+        scheme.dimensions.iter().map(|d| d.indicators.iter().map(|i| scheme.position(i, x(i))).collect()).collect();
     let (value, dimension_scores) = scheme.aggregate(&positions);
     let mut out = UnitScore {
         value,

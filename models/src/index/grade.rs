@@ -155,8 +155,8 @@ pub fn grade(input: &GradeInput, rules: &GradeRules) -> Graded {
     if fell.is_some() || unusual.is_some() {
         grade = grade.worse();
     }
-    let few = input.population.is_some_and(|n| n < rules.min_population)
-        || input.count.is_some_and(|n| n < rules.min_count);
+    let few =
+        input.population.is_some_and(|n| n < rules.min_population) || input.count.is_some_and(|n| n < rules.min_count);
     if few {
         reasons.push(format!("人口不足 {} 或事件不足 {} 件,只显示不着色", rules.min_population, rules.min_count));
     }

@@ -39,7 +39,8 @@ fn districts(form: &str, aggregation: &str) -> Value {
 #[test]
 fn three_districts() {
     let out = districts("linear", "arithmetic");
-    for (unit, s, f, i) in [("A", 90.486, 96.800, 93.012), ("B", 77.665, 84.533, 80.412), ("C", 65.268, 73.600, 68.601)] {
+    for (unit, s, f, i) in [("A", 90.486, 96.800, 93.012), ("B", 77.665, 84.533, 80.412), ("C", 65.268, 73.600, 68.601)]
+    {
         near(&out["units"][unit]["dimensions"]["S"], s);
         near(&out["units"][unit]["dimensions"]["F"], f);
         near(&out["units"][unit]["value"], i);
@@ -65,13 +66,24 @@ fn three_districts() {
 #[test]
 fn four_firms() {
     let bounds = [(5733.0, 3575.0), (71.2, 52.2), (93.2, 84.9), (16.7, 7.3)];
-    let rows = [("甲", [5733.0, 60.5, 91.5, 16.7]), ("乙", [3575.0, 52.2, 93.2, 7.3]),
-                ("丙", [3929.0, 71.2, 84.9, 10.7]), ("丁", [4404.0, 69.7, 88.0, 12.8])];
-    let indicators: Vec<_> = bounds.iter().enumerate()
-        .map(|(i, (h, s))| json!({"id": format!("x{i}"), "weight": 1, "satisfactory": h, "inadmissible": s})).collect();
-    let units: serde_json::Map<_, _> = rows.iter()
-        .map(|(name, xs)| (name.to_string(), xs.iter().enumerate().map(|(i, x)| (format!("x{i}"), json!(x))).collect())).collect();
-    let out = run(json!({"aggregation": "geometric", "dimensions": [{"id": "d", "weight": 1, "indicators": indicators}], "units": units}));
+    let rows = [
+        ("甲", [5733.0, 60.5, 91.5, 16.7]),
+        ("乙", [3575.0, 52.2, 93.2, 7.3]),
+        ("丙", [3929.0, 71.2, 84.9, 10.7]),
+        ("丁", [4404.0, 69.7, 88.0, 12.8]),
+    ];
+    let indicators: Vec<_> = bounds
+        .iter()
+        .enumerate()
+        .map(|(i, (h, s))| json!({"id": format!("x{i}"), "weight": 1, "satisfactory": h, "inadmissible": s}))
+        .collect();
+    let units: serde_json::Map<_, _> = rows
+        .iter()
+        .map(|(name, xs)| (name.to_string(), xs.iter().enumerate().map(|(i, x)| (format!("x{i}"), json!(x))).collect()))
+        .collect();
+    let out = run(
+        json!({"aggregation": "geometric", "dimensions": [{"id": "d", "weight": 1, "indicators": indicators}], "units": units}),
+    );
     // The source prints 82.185 for 丁 and 66.560 for 丙's first score: it rounds on the way.
     for (unit, d) in [("甲", 91.8349), ("乙", 68.1732), ("丙", 73.8476), ("丁", 82.1836)] {
         near(&out["units"][unit]["value"], d);
@@ -91,8 +103,11 @@ fn weights_of_the_worked_matrices() {
     let wild = weights::ahp(&[vec![1.0, 9.0, 1.0 / 9.0], vec![1.0 / 9.0, 1.0, 9.0], vec![9.0, 1.0 / 9.0, 1.0]]);
     assert!(!wild.expect("reciprocal").is_consistent());
     assert!(weights::ahp(&[vec![1.0, 2.0], vec![2.0, 1.0]]).is_err());
-    let t = [vec![0.75, 0.76, 10.2 / 13.0, 7.8 / 9.0, 1.0], vec![0.4, 0.42, 7.0 / 13.0, 5.0 / 9.0, 0.7],
-             vec![0.08, 0.12, 3.0 / 13.0, 1.5 / 9.0, 0.6]];
+    let t = [
+        vec![0.75, 0.76, 10.2 / 13.0, 7.8 / 9.0, 1.0],
+        vec![0.4, 0.42, 7.0 / 13.0, 5.0 / 9.0, 0.7],
+        vec![0.08, 0.12, 3.0 / 13.0, 1.5 / 9.0, 0.6],
+    ];
     close(&weights::entropy(&t).expect("valid"), &[0.3409, 0.2683, 0.1384, 0.2203, 0.0321]);
     close(&weights::critic(&t).expect("valid"), &[0.1274, 0.1199, 0.1771, 0.2238, 0.3519]);
     close(&weights::combined(&[0.5, 0.5], &[1.0, 0.0], 0.6), &[0.7, 0.3]);
@@ -124,7 +139,10 @@ fn red_can_show_and_clamps_hold() {
     assert_eq!(out["units"]["u"]["grade"], json!("red"));
     near(&out["units"]["v"]["value"], 100.0);
     let values: Vec<f64> = (0..=100).map(f64::from).collect();
-    assert_eq!(Bounds::of_base_period(&values, false), Some(Bounds::Monotone { satisfactory: 5.0, inadmissible: 95.0 }));
+    assert_eq!(
+        Bounds::of_base_period(&values, false),
+        Some(Bounds::Monotone { satisfactory: 5.0, inadmissible: 95.0 })
+    );
     assert_eq!(Bounds::of_base_period(&values[..3], false), None);
 }
 
@@ -132,11 +150,19 @@ fn red_can_show_and_clamps_hold() {
 fn grades_keep_escalate_and_stay_silent_on_small_numbers() {
     let rules = GradeRules::default();
     let input = |value: f64| GradeInput { value, ..GradeInput::default() };
-    let plain = [(95.0, Grade::Normal), (90.0, Grade::Normal), (89.9, Grade::Blue), (70.0, Grade::Yellow), (60.0, Grade::Orange), (59.9, Grade::Red)];
+    let plain = [
+        (95.0, Grade::Normal),
+        (90.0, Grade::Normal),
+        (89.9, Grade::Blue),
+        (70.0, Grade::Yellow),
+        (60.0, Grade::Orange),
+        (59.9, Grade::Red),
+    ];
     for (value, expected) in plain {
         assert_eq!(grade(&input(value), &rules).grade, Some(expected), "{value}");
     }
-    let kept = |value, previous_band| grade(&GradeInput { previous_band: Some(previous_band), ..input(value) }, &rules).grade;
+    let kept =
+        |value, previous_band| grade(&GradeInput { previous_band: Some(previous_band), ..input(value) }, &rules).grade;
     assert_eq!(kept(79.5, Grade::Blue), Some(Grade::Blue));
     assert_eq!(kept(78.9, Grade::Blue), Some(Grade::Yellow));
     assert_eq!(kept(80.5, Grade::Yellow), Some(Grade::Yellow));
