@@ -102,6 +102,7 @@ pub async fn make(app: &App, follower: &Arc<Follower>) -> anyhow::Result<()> {
     follow::catch_up(app, follower).await?;
     marker.complete = true;
     write_marker(&app.config.data.dir, &marker)?;
+    crate::memory::give_back();
     eprintln!("the demo city has {total} rows, made in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
 }

@@ -74,9 +74,36 @@ pub fn load(app: &App, load: Load<'_>, progress: &dyn Fn(Progress), cancel: &Can
     })
 }
 
-/// Finishes what a crash interrupted. Blocking.
+/// Remembers beside a spooled file that its importer is held to some regions.
+pub fn mark_restricted(app: &App, dataset: &Dataset, principal: &Principal, file: &Path) -> Result<()> {
+    match app.catalogue().policy().row_rule(principal, dataset, app.clock.now()) {
+        Some(Filter::True) => Ok(()),
+        _ => std::fs::write(restricted(file), &principal.user).map_err(Error::internal),
+    }
+}
+
+fn restricted(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".restricted");
+    name.into()
+}
+
+/// Removes a spooled file and what was remembered of it.
+pub fn forget(file: &Path) {
+    let _ = std::fs::remove_file(file);
+    let _ = std::fs::remove_file(restricted(file));
+}
+
+/// Finishes what a crash interrupted, and empties the spool. Blocking; before anything else imports.
 pub fn resume(app: &App) -> Result<Vec<ImportReport>> {
     let journal = journal(app)?;
+    for record in journal.unfinished()? {
+        // A store that has committed has seen all rows permitted. Without one the rows were not
+        // all looked at, and the importer is no longer here to be asked: the file must come again.
+        if record.sinks.is_empty() && restricted(&record.file).exists() {
+            forget(&record.file);
+        }
+    }
     let catalogue = app.catalogue();
     let operator = crate::app::operator(&catalogue);
     let mut sinks: Vec<Arc<dyn RowSink>> =
@@ -86,7 +113,16 @@ pub fn resume(app: &App) -> Result<Vec<ImportReport>> {
         principal: operator,
         runtime: tokio::runtime::Handle::current(),
     }));
-    Ok(zonglan_ingest::resume(&journal, &catalogue, &sinks)?)
+    let reports = zonglan_ingest::resume(&journal, &catalogue, &sinks)?;
+    let waiting: Vec<PathBuf> = journal.unfinished()?.into_iter().map(|record| record.file).collect();
+    let spool = app.folder("spool").map_err(Error::internal)?;
+    for entry in std::fs::read_dir(spool).map_err(Error::internal)?.flatten() {
+        let path = entry.path();
+        if !waiting.iter().any(|file| path == *file || path == restricted(file)) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    Ok(reports)
 }
 
 /// Folders with mapping files: of the data directory, and `mappings` beside each overlay folder.

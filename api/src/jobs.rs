@@ -105,8 +105,9 @@ fn run(app: &App, context: &JobContext, job: ImportJob, principal: &Principal) -
             .unfinished()?
             .iter()
             .any(|record| record.file.ends_with(job.file.file_name().unwrap_or_default()));
+    crate::memory::give_back();
     if !unfinished {
-        let _ = std::fs::remove_file(&job.file);
+        imports::forget(&job.file);
     }
     outcome
 }

@@ -12,6 +12,7 @@ pub mod frames;
 pub mod imports;
 pub mod jobs;
 pub mod live;
+pub mod memory;
 pub mod metrics;
 pub mod middleware;
 pub mod operator;

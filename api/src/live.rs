@@ -45,7 +45,14 @@ fn current(app: &App) -> Versions {
 pub async fn tick(app: App) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut count = 0u64;
     loop {
+        count += 1;
+        if count.is_multiple_of(60) {
+            // Addresses that have not asked for a while need not be remembered.
+            app.requests.retain_recent();
+            app.requests.shrink_to_fit();
+        }
         tokio::select! {
             _ = every.tick() => {}
             () = app.stopping.cancelled() => return,

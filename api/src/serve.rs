@@ -78,7 +78,8 @@ pub async fn make_demo(mut config: Config) -> anyhow::Result<()> {
     if demo::prepare(&config.data.dir, true)? {
         bail!("{} holds a demo city already; choose another --data or remove it", config.data.dir.display());
     }
-    let app = App::open(Opening { config, clock: Arc::new(SystemClock), demo: true, address: String::new() }).await?;
+    let app =
+        App::open(Opening { config, clock: Arc::new(SystemClock), demo: true, address: "zonglan demo".into() }).await?;
     let follower = Arc::new(Follower::new(app.catalogue(), app.sinks()));
     demo::make(&app, &follower).await?;
     app.close().await;

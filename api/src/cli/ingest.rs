@@ -119,7 +119,9 @@ async fn load(
     mapping: Option<Mapping>,
     files: Vec<PathBuf>,
 ) -> anyhow::Result<Vec<Outcome>> {
-    let app = App::open(Opening { config, clock: Arc::new(SystemClock), demo: false, address: String::new() }).await?;
+    let app =
+        App::open(Opening { config, clock: Arc::new(SystemClock), demo: false, address: "zonglan ingest".into() })
+            .await?;
     let mut outcomes = Vec::new();
     for file in files {
         let app = app.clone();

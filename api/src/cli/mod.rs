@@ -80,6 +80,7 @@ enum Command {
 
 /// Runs the program. Exit codes: 0 done, 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
+    crate::memory::limit_arenas();
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,

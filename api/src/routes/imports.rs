@@ -158,6 +158,7 @@ pub async fn create(
     };
     // From here on the job owns the file: a redo after a crash needs it.
     file.keep = true;
+    imports::mark_restricted(&app, &dataset, &auth.principal, &file.path)?;
     let (id, outcome) = crate::jobs::submit_import(&app, &auth.principal, job).await?;
     if is_set(params.background.as_ref()) {
         let place = format!("/api/v1/jobs/{id}");
