@@ -20,12 +20,16 @@ pub enum GeoError {
     Database { path: PathBuf, reason: String },
     #[error("regions: {0}")]
     Regions(String),
+    #[error("address \"{address}\": {reason}")]
+    Address { address: String, reason: String },
+    #[error("fit of control points: {0}")]
+    Fit(String),
 }
 
 impl GeoError {
     /// True if the caller's input is at fault (an unknown system), false if the installation is.
     pub fn is_user_error(&self) -> bool {
-        matches!(self, Self::UnknownCrs(_) | Self::NoTransform { .. })
+        matches!(self, Self::UnknownCrs(_) | Self::NoTransform { .. } | Self::Address { .. } | Self::Fit(_))
     }
 
     /// For page users.
@@ -40,6 +44,8 @@ impl GeoError {
                 format!("PROJ 数据库 {} 不可用：{reason}", path.display())
             }
             Self::Regions(reason) => format!("区划数据有误：{reason}"),
+            Self::Address { address, reason } => format!("地址「{address}」不能导入：{reason}"),
+            Self::Fit(reason) => format!("控制点求解失败：{reason}"),
         }
     }
 }

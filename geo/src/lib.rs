@@ -5,10 +5,16 @@
 //!   always latitude or north, whatever order the authority of a system prescribes.
 //! - [`RegionSet`] finds the district of a point, resolves old and longer codes, and gives the
 //!   shapes for maps.
+//! - [`Address`] parses Chinese addresses and writes them in standard form.
+//! - [`Gazetteer`] finds addresses, forgiving dropped parts and typing errors, and the address of a point.
+//! - [`fit_helmert`] and [`fit_bursa_wolf`] fit transforms to control points.
 //! - [`units`] keeps degrees and metres apart in types.
 
+mod address;
 mod crs;
 mod error;
+mod fit;
+mod gazetteer;
 mod gcj;
 mod mercator;
 mod proj_db;
@@ -18,8 +24,12 @@ mod shape;
 mod transform;
 pub mod units;
 
+pub use address::{Address, Direction, HouseNumber, Offset, Part, PartKind};
 pub use crs::{AxisOrder, Crs, CrsDefinition, CrsRegistry, Method, Status};
 pub use error::{GeoError, PointError};
+pub use fit::{ControlPair, ControlPair3, FitReport, FitRules, Refusal, Residual, fit_bursa_wolf, fit_helmert};
+pub use fit::{BursaWolf, Helmert};
+pub use gazetteer::{Gazetteer, GazetteerBuilder, GazetteerRow, Match, MatchLevel, Nearest};
 pub use gcj::{ACCEPTED_AREA, bd09_to_gcj02, gcj02_to_bd09, gcj02_to_wgs84, in_accepted_area, wgs84_to_gcj02};
 pub use proj_db::set_cache_dir;
 pub use region::{Level, Predecessor, Region, RegionSet, SNAP_M};
