@@ -22,7 +22,11 @@ pub struct Asset {
 pub fn get(name: &str) -> Option<Asset> {
     if name == "theme.css" {
         let (css, hash) = theme();
-        return Some(Asset { bytes: Cow::Borrowed(css.as_bytes()), content_type: "text/css; charset=utf-8", etag: format!("\"{hash}\"") });
+        return Some(Asset {
+            bytes: Cow::Borrowed(css.as_bytes()),
+            content_type: "text/css; charset=utf-8",
+            etag: format!("\"{hash}\""),
+        });
     }
     let file = Dist::get(name)?;
     let etag = format!("\"{}\"", hash(&file.metadata.sha256_hash()));

@@ -29,7 +29,9 @@ impl BoardVars {
     pub fn read(catalogue: &Catalogue, board: &Board, params: &BTreeMap<String, String>) -> Result<Self> {
         let mut vars = BTreeMap::new();
         for (name, variable) in &board.variables {
-            let Some(value) = params.get(name).filter(|v| !v.is_empty()).or(variable.default.as_ref()) else { continue };
+            let Some(value) = params.get(name).filter(|v| !v.is_empty()).or(variable.default.as_ref()) else {
+                continue;
+            };
             let fail = |allowed: String| Error::Variable { name: name.clone(), value: value.clone(), allowed };
             match variable.kind {
                 VariableKind::Region => {
@@ -40,9 +42,15 @@ impl BoardVars {
                     }
                 }
                 VariableKind::Code => {
-                    let list = variable.codes.as_deref().and_then(|c| catalogue.codes(c)).ok_or_else(|| fail(String::new()))?;
+                    let list = variable
+                        .codes
+                        .as_deref()
+                        .and_then(|c| catalogue.codes(c))
+                        .ok_or_else(|| fail(String::new()))?;
                     if list.get(value).is_none() {
-                        return Err(fail(list.item.iter().take(30).map(|i| i.code.as_str()).collect::<Vec<_>>().join(", ")));
+                        return Err(fail(
+                            list.item.iter().take(30).map(|i| i.code.as_str()).collect::<Vec<_>>().join(", "),
+                        ));
                     }
                     vars.insert(name.clone(), value.clone());
                 }
@@ -188,10 +196,15 @@ pub fn input<'a>(
     lang: Lang,
     answer: &dyn Fn(&str) -> Option<(&'a Query, &'a Table)>,
 ) -> Result<Input<'a>> {
-    let element = board.elements.get(id).ok_or_else(|| Error::UnknownPanel { board: board.name.clone(), panel: id.to_string() })?;
+    let element = board
+        .elements
+        .get(id)
+        .ok_or_else(|| Error::UnknownPanel { board: board.name.clone(), panel: id.to_string() })?;
     let find = |name: &Option<String>| match name {
         None => Ok(None),
-        Some(name) => answer(name).map(Some).ok_or_else(|| Error::MissingAnswer { panel: id.to_string(), query: name.clone() }),
+        Some(name) => {
+            answer(name).map(Some).ok_or_else(|| Error::MissingAnswer { panel: id.to_string(), query: name.clone() })
+        }
     };
     Ok(Input {
         catalogue,
@@ -234,7 +247,12 @@ pub struct FrameEnd {
 
 impl FrameLine {
     pub fn start(board: &Board, vars: &BoardVars, lang: Lang) -> Self {
-        Self::Start(FrameStart { frame: "start", board: board.name.clone(), title: lang.pick(&board.title).to_string(), variables: vars.clone() })
+        Self::Start(FrameStart {
+            frame: "start",
+            board: board.name.clone(),
+            title: lang.pick(&board.title).to_string(),
+            variables: vars.clone(),
+        })
     }
 
     pub fn panel(panel: Panel) -> Self {
@@ -272,10 +290,13 @@ pub struct PanelShell {
 
 /// The elements in reading order of the desktop layout.
 pub fn shells(board: &Board, lang: Lang) -> Vec<PanelShell> {
-    let mut order: Vec<(u16, u16, &str)> = board.layouts.desktop.items.iter().map(|p| (p.2, p.1, p.0.as_str())).collect();
+    let mut order: Vec<(u16, u16, &str)> =
+        board.layouts.desktop.items.iter().map(|p| (p.2, p.1, p.0.as_str())).collect();
     order.sort_unstable();
     let mut ids: Vec<&str> = order.into_iter().map(|(_, _, id)| id).collect();
-    ids.extend(board.elements.keys().map(String::as_str).filter(|id| !board.layouts.desktop.items.iter().any(|p| p.0 == *id)));
+    ids.extend(
+        board.elements.keys().map(String::as_str).filter(|id| !board.layouts.desktop.items.iter().any(|p| p.0 == *id)),
+    );
     ids.into_iter()
         .filter_map(|id| {
             let element = board.elements.get(id)?;
@@ -350,13 +371,18 @@ pub fn variable_views(catalogue: &Catalogue, board: &Board, vars: &BoardVars, la
                 VariableKind::Period => variable.options.iter().map(|o| (o.clone(), period_label(o, lang))).collect(),
             };
             let value = vars.get(name).unwrap_or_default().to_string();
-            let value_label = choices.iter().find(|(v, _)| *v == value).map(|(_, l)| l.clone()).unwrap_or_else(|| value.clone());
+            let value_label =
+                choices.iter().find(|(v, _)| *v == value).map(|(_, l)| l.clone()).unwrap_or_else(|| value.clone());
             VariableView {
                 name: name.clone(),
                 label: lang.pick(&variable.label).to_string(),
                 kind: variable.kind,
                 field: variable.field.clone(),
-                none: if variable.kind == VariableKind::Period { variable.default.clone().unwrap_or_default() } else { String::new() },
+                none: if variable.kind == VariableKind::Period {
+                    variable.default.clone().unwrap_or_default()
+                } else {
+                    String::new()
+                },
                 value,
                 value_label,
                 choices,

@@ -13,7 +13,9 @@ const MOBILE_MEDIA: &str = "(max-width:759px)";
 pub fn css(board: &Board) -> String {
     let layouts = &board.layouts;
     let mut css = String::with_capacity(16 * 1024);
-    for (name, layout, wall) in [("desktop", &layouts.desktop, false), ("mobile", &layouts.mobile, false), ("wall", &layouts.wall, true)] {
+    for (name, layout, wall) in
+        [("desktop", &layouts.desktop, false), ("mobile", &layouts.mobile, false), ("wall", &layouts.wall, true)]
+    {
         let _ = writeln!(css, "{}", body(layout, &format!(".board[data-layout={name}]"), wall));
     }
     let auto = ".board[data-layout=auto]";
@@ -29,7 +31,11 @@ pub fn css(board: &Board) -> String {
 fn body(layout: &Layout, scope: &str, wall: bool) -> String {
     let mut css = String::new();
     let rows = layout.rows.unwrap_or_else(|| layout.items.iter().map(|p| p.2 + p.4).max().unwrap_or(1));
-    let row = if wall { format!("grid-template-rows:repeat({rows},minmax(0,1fr))") } else { "grid-auto-rows:var(--row)".to_string() };
+    let row = if wall {
+        format!("grid-template-rows:repeat({rows},minmax(0,1fr))")
+    } else {
+        "grid-auto-rows:var(--row)".to_string()
+    };
     let _ = write!(css, "{scope}{{grid-template-columns:repeat({},minmax(0,1fr));{row}}}", layout.columns);
     // What a layout does not place, it does not show.
     let _ = write!(css, "{scope}>[data-panel]{{display:none}}");

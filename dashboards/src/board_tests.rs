@@ -58,13 +58,25 @@ fn figures_say_whether_a_change_is_good() {
     let catalogue = catalogue();
     let board = catalogue.board("home").expect("home");
     let vars = BoardVars::default();
-    let queries: BTreeMap<String, Query> = board_queries(&catalogue, board, &vars).expect("queries").into_iter().collect();
-    let columns = |name: &str| vec![measure(name), comparison(name, "prev"), comparison(name, "delta"), comparison(name, "pct")];
+    let queries: BTreeMap<String, Query> =
+        board_queries(&catalogue, board, &vars).expect("queries").into_iter().collect();
+    let columns =
+        |name: &str| vec![measure(name), comparison(name, "prev"), comparison(name, "delta"), comparison(name, "pct")];
     let tenth = |units| Value::Decimal { units, scale: 1 };
     let fires = table(columns("count"), vec![vec![Value::Int(80), Value::Int(100), Value::Int(-20), tenth(-200)]]);
     let rate = table(columns("settled_rate"), vec![vec![tenth(951), tenth(939), tenth(12), tenth(13)]]);
-    let spark = table(vec![dim(Dim::time(zonglan_catalog::Grain::Month), ColumnType::Period), measure("settled_rate")], vec![vec![date("2026-01-01"), tenth(940)]]);
-    let tables = BTreeMap::from([("fires", &fires), ("fires_mom", &fires), ("fires_week", &fires), ("disputes", &rate), ("disputes_mom", &rate), ("disputes_month", &spark)]);
+    let spark = table(
+        vec![dim(Dim::time(zonglan_catalog::Grain::Month), ColumnType::Period), measure("settled_rate")],
+        vec![vec![date("2026-01-01"), tenth(940)]],
+    );
+    let tables = BTreeMap::from([
+        ("fires", &fires),
+        ("fires_mom", &fires),
+        ("fires_week", &fires),
+        ("disputes", &rate),
+        ("disputes_mom", &rate),
+        ("disputes_month", &spark),
+    ]);
     let answer = |name: &str| Some((queries.get(name)?, *tables.get(name)?));
 
     let fire = draw(&catalogue, board, &vars, "disputes", Lang::Zh, &answer).expect("panel").number.expect("number");
@@ -89,10 +101,27 @@ fn fewer_fires_are_good() {
         vec![measure("count"), comparison("count", "prev"), comparison("count", "delta"), comparison("count", "pct")],
         vec![vec![Value::Int(80), Value::Int(100), Value::Int(-20), Value::Decimal { units: -200, scale: 1 }]],
     );
-    let input = Input { catalogue: &catalogue, id: "fires", element: &element, main: Some((query, &answer)), spark: None, versus: None, lang: Lang::Zh, selected: None };
+    let input = Input {
+        catalogue: &catalogue,
+        id: "fires",
+        element: &element,
+        main: Some((query, &answer)),
+        spark: None,
+        versus: None,
+        lang: Lang::Zh,
+        selected: None,
+    };
     let panel = Panel::draw(&input).expect("panel");
     let number = panel.number.expect("number");
-    assert_eq!(number.comparisons[0], crate::panel::Comparison { label: "同比".into(), text: "−20.0%".into(), change: Some(-20.0), tone: crate::panel::Tone::Good });
+    assert_eq!(
+        number.comparisons[0],
+        crate::panel::Comparison {
+            label: "同比".into(),
+            text: "−20.0%".into(),
+            change: Some(-20.0),
+            tone: crate::panel::Tone::Good
+        }
+    );
     assert!(panel.href.expect("link").starts_with("/explore?q=%7B%22dataset%22%3A%22fire_incident%22"));
 }
 
@@ -100,7 +129,8 @@ fn fewer_fires_are_good() {
 fn no_panel_overlaps_another() {
     let catalogue = catalogue();
     for board in catalogue.boards() {
-        let layouts = [("wall", &board.layouts.wall), ("desktop", &board.layouts.desktop), ("mobile", &board.layouts.mobile)];
+        let layouts =
+            [("wall", &board.layouts.wall), ("desktop", &board.layouts.desktop), ("mobile", &board.layouts.mobile)];
         for (name, layout) in layouts {
             overlaps(&board.name, name, layout);
         }
@@ -122,7 +152,10 @@ fn frames_are_lines() {
     let catalogue = catalogue();
     let board = catalogue.board("home").expect("home");
     let bytes = FrameLine::start(board, &BoardVars::default(), Lang::En).bytes();
-    assert_eq!(String::from_utf8_lossy(&bytes), "{\"frame\":\"start\",\"board\":\"home\",\"title\":\"City at a glance\",\"variables\":{}}\n");
+    assert_eq!(
+        String::from_utf8_lossy(&bytes),
+        "{\"frame\":\"start\",\"board\":\"home\",\"title\":\"City at a glance\",\"variables\":{}}\n"
+    );
     let end = FrameLine::end(3, 12.345, Some(0), BTreeMap::from([("incident".to_string(), 7)])).bytes();
     assert_eq!(
         String::from_utf8_lossy(&end),

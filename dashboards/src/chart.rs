@@ -1,10 +1,17 @@
 //! `ChartSpec`: what a chart shows, as plain numbers with names and drill cells. Renderers
 //! ([`crate::echarts`], [`crate::render`]) turn the same spec into page options and images.
 
+mod names;
+mod order;
+
+pub use names::{short_region, value_names};
+
 use crate::error::{Error, Result};
 use crate::format;
 use crate::pages::Lang;
 use crate::palette::Color;
+use names::date_of;
+use order::{fold_slices, rank};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
@@ -12,7 +19,7 @@ use zonglan_catalog::board::{Element, ElementKind};
 use zonglan_catalog::dataset::Additivity;
 use zonglan_catalog::query::{Compare, Dim};
 use zonglan_catalog::table::{Column, ColumnRole, ColumnType, Table};
-use zonglan_catalog::time::{Grain, to_local};
+use zonglan_catalog::time::Grain;
 use zonglan_catalog::{Catalogue, Dataset, Query, Value};
 
 /// A chart without a look: axes, series and what each mark means.
@@ -79,7 +86,14 @@ impl Series {
 
 impl ChartSpec {
     /// The spec of an element over the answer to its query.
-    pub fn from_table(catalogue: &Catalogue, id: &str, element: &Element, query: &Query, table: &Table, lang: Lang) -> Result<Self> {
+    pub fn from_table(
+        catalogue: &Catalogue,
+        id: &str,
+        element: &Element,
+        query: &Query,
+        table: &Table,
+        lang: Lang,
+    ) -> Result<Self> {
         Builder { catalogue, id, element, query, table, lang, dataset: dataset_of(catalogue, id, query)? }.build()
     }
 
@@ -98,7 +112,13 @@ impl ChartSpec {
     /// Smallest and largest value of the main series; a map colours by its first one only.
     pub fn extent(&self) -> Option<(f64, f64)> {
         let shown = if self.kind == ElementKind::Choropleth { 1 } else { usize::MAX };
-        let values = || self.series.iter().filter(|s| s.role == SeriesRole::Main).take(shown).flat_map(|s| s.values.iter().copied().flatten());
+        let values = || {
+            self.series
+                .iter()
+                .filter(|s| s.role == SeriesRole::Main)
+                .take(shown)
+                .flat_map(|s| s.values.iter().copied().flatten())
+        };
         let low = values().min_by(f64::total_cmp)?;
         let high = values().max_by(f64::total_cmp)?;
         Some((low, high))
@@ -110,7 +130,10 @@ impl ChartSpec {
 
     /// Names the region whose code a board variable holds.
     pub fn select(&mut self, column: &str, code: &str) {
-        self.selected = self.categories.iter().position(|c| c.cell.as_ref().is_some_and(|(name, value)| name == column && value.as_str() == Some(code)));
+        self.selected = self
+            .categories
+            .iter()
+            .position(|c| c.cell.as_ref().is_some_and(|(name, value)| name == column && value.as_str() == Some(code)));
     }
 }
 
@@ -181,12 +204,16 @@ impl Builder<'_> {
             spec.points = self.points()?;
             return Ok(spec);
         }
-        let dims: Vec<usize> = (0..self.table.columns.len()).filter(|i| matches!(self.table.columns[*i].role, ColumnRole::Dimension(_))).collect();
+        let dims: Vec<usize> = (0..self.table.columns.len())
+            .filter(|i| matches!(self.table.columns[*i].role, ColumnRole::Dimension(_)))
+            .collect();
         let x = match &self.element.x {
             Some(name) => self.table.column(name),
             None => dims.first().copied(),
         };
-        let Some(x) = x else { return self.fail("查询没有可作横轴的维度 (the query has no dimension for the axis)") };
+        let Some(x) = x else {
+            return self.fail("查询没有可作横轴的维度 (the query has no dimension for the axis)");
+        };
         let split = match &self.element.series {
             Some(name) => self.table.column(name),
             None => dims.iter().copied().find(|d| *d != x),
@@ -212,7 +239,9 @@ impl Builder<'_> {
         if self.element.kind == ElementKind::Pie {
             fold_slices(&mut spec, self.element.limit.unwrap_or(MAX_SLICES).min(MAX_SLICES), self.lang);
         }
-        if self.element.kind == ElementKind::Ranking || (self.element.kind == ElementKind::Bar && self.element.limit.is_some() && !spec.ordered) {
+        if self.element.kind == ElementKind::Ranking
+            || (self.element.kind == ElementKind::Bar && self.element.limit.is_some() && !spec.ordered)
+        {
             rank(&mut spec, self.element.limit);
         }
         Ok(spec)
@@ -297,7 +326,11 @@ impl Builder<'_> {
                 let mut date = first;
                 // 40,000 days: a century of days; more is a broken date, not a chart.
                 while date <= last && filled.len() < 40_000 {
-                    filled.push(if instants { Value::Instant(zonglan_catalog::time::local_midnight(date)) } else { Value::Date(date) });
+                    filled.push(if instants {
+                        Value::Instant(zonglan_catalog::time::local_midnight(date))
+                    } else {
+                        Value::Date(date)
+                    });
                     date = grain.next_date(date);
                 }
                 filled
@@ -317,7 +350,8 @@ impl Builder<'_> {
         for (n, &column) in measures.iter().take(MAX_SERIES).enumerate() {
             let ColumnRole::Measure(measure) = &self.table.columns[column].role else { continue };
             let prev = self.table.column(&format!("{measure}_prev"));
-            if let (Some(prev), Some(compare), ElementKind::Line | ElementKind::Bar) = (prev, self.query.compare, self.element.kind)
+            if let (Some(prev), Some(compare), ElementKind::Line | ElementKind::Bar) =
+                (prev, self.query.compare, self.element.kind)
                 && one
             {
                 spec.series.push(Series {
@@ -346,7 +380,13 @@ impl Builder<'_> {
         }
     }
 
-    fn column_values(&self, index: &BTreeMap<String, usize>, x: usize, column: usize, gap: Option<f64>) -> Vec<Option<f64>> {
+    fn column_values(
+        &self,
+        index: &BTreeMap<String, usize>,
+        x: usize,
+        column: usize,
+        gap: Option<f64>,
+    ) -> Vec<Option<f64>> {
         let mut values = vec![gap; index.len()];
         for row in &self.table.rows {
             if let (Some(key), Some(value)) = (row.get(x), row.get(column))
@@ -361,18 +401,32 @@ impl Builder<'_> {
     /// Keys of filled periods are dates at the floor of their grain.
     fn key_text(&self, x: usize, key: &Value) -> String {
         match (&self.table.columns[x].role, key) {
-            (ColumnRole::Dimension(Dim::Time(dim)), Value::Date(date)) => Value::Date(dim.time.floor_date(*date)).to_text(),
+            (ColumnRole::Dimension(Dim::Time(dim)), Value::Date(date)) => {
+                Value::Date(dim.time.floor_date(*date)).to_text()
+            }
             _ => key.to_text(),
         }
     }
 
-    fn split_series(&self, spec: &mut ChartSpec, index: &BTreeMap<String, usize>, x: usize, split: usize, measure: usize) {
+    fn split_series(
+        &self,
+        spec: &mut ChartSpec,
+        index: &BTreeMap<String, usize>,
+        x: usize,
+        split: usize,
+        measure: usize,
+    ) {
         let column = &self.table.columns[split];
         let mut keys = self.keys(split);
         if !matches!(column.role, ColumnRole::Dimension(Dim::Time(_))) && keys.len() > MAX_SERIES {
             let total = |key: &Value| -> f64 {
                 let text = key.to_text();
-                self.table.rows.iter().filter(|r| r.get(split).is_some_and(|v| v.to_text() == text)).filter_map(|r| r.get(measure)?.as_f64()).sum()
+                self.table
+                    .rows
+                    .iter()
+                    .filter(|r| r.get(split).is_some_and(|v| v.to_text() == text))
+                    .filter_map(|r| r.get(measure)?.as_f64())
+                    .sum()
             };
             keys.sort_by(|a, b| total(b).total_cmp(&total(a)));
             keys.truncate(MAX_SERIES);
@@ -423,107 +477,5 @@ impl Builder<'_> {
                 _ => None,
             })
             .collect())
-    }
-}
-
-fn date_of(value: &Value) -> Option<chrono::NaiveDate> {
-    match value {
-        Value::Date(date) => Some(*date),
-        Value::Instant(ms) => Some(to_local(*ms).date()),
-        _ => None,
-    }
-}
-
-/// The short and the full name of a dimension's value.
-pub fn value_names(catalogue: &Catalogue, dataset: &Dataset, column: &Column, value: &Value, lang: Lang) -> (String, String) {
-    let both = |text: String| (text.clone(), text);
-    if value.is_null() {
-        return both(lang.t("未知", "unknown").to_string());
-    }
-    let field = match &column.role {
-        ColumnRole::Dimension(Dim::Time(dim)) => return period_names(dim.time, value, lang),
-        ColumnRole::Dimension(Dim::Field(name)) => dataset.field(name),
-        ColumnRole::Dimension(Dim::Level(level)) => dataset.field(&level.field),
-        _ => dataset.field(&column.name),
-    };
-    let Some(field) = field else { return both(value.to_text()) };
-    let full = format::field_text(catalogue, field, value, lang);
-    let short = if column.kind == ColumnType::Region { short_region(&full).to_string() } else { full.clone() };
-    (short, full)
-}
-
-/// 徐汇区 → 徐汇, 浦东新区 → 浦东: everybody knows that they are districts.
-pub fn short_region(name: &str) -> &str {
-    let short = name.strip_suffix("新区").or_else(|| name.strip_suffix('区'));
-    short.filter(|s| s.chars().count() >= 2).unwrap_or(name)
-}
-
-fn period_names(grain: Grain, value: &Value, lang: Lang) -> (String, String) {
-    const WEEKDAYS: [(&str, &str); 7] = [("周一", "Mon"), ("周二", "Tue"), ("周三", "Wed"), ("周四", "Thu"), ("周五", "Fri"), ("周六", "Sat"), ("周日", "Sun")];
-    let both = |text: String| (text.clone(), text);
-    match (grain, value) {
-        (Grain::HourOfDay, Value::Int(hour)) => (hour.to_string(), format!("{hour:02}:00–{:02}:00", (hour + 1) % 24)),
-        (Grain::Weekday, Value::Int(day @ 1..=7)) => {
-            let (zh, en) = WEEKDAYS[(*day - 1) as usize];
-            both(lang.t(zh, en).to_string())
-        }
-        (Grain::Hour, Value::Instant(ms)) => {
-            let local = to_local(*ms);
-            (local.format("%H:%M").to_string(), local.format("%Y-%m-%d %H:%M").to_string())
-        }
-        _ => {
-            let Some(date) = date_of(value) else { return both(value.to_text()) };
-            let zh = lang == Lang::Zh;
-            let (short, full) = match grain {
-                Grain::Year => return both(date.format(if zh { "%Y年" } else { "%Y" }).to_string()),
-                Grain::Quarter => {
-                    let quarter = chrono::Datelike::month0(&date) / 3 + 1;
-                    return both(format!("{} Q{quarter}", date.format("%Y")));
-                }
-                Grain::Month if chrono::Datelike::month(&date) == 1 => ("%Y-%m", if zh { "%Y年%-m月" } else { "%b %Y" }),
-                Grain::Month => (if zh { "%-m月" } else { "%b" }, if zh { "%Y年%-m月" } else { "%b %Y" }),
-                _ => ("%-m-%-d", "%Y-%m-%d"),
-            };
-            (date.format(short).to_string(), date.format(full).to_string())
-        }
-    }
-}
-
-/// Largest first; what is beyond `keep` becomes one slice 其他 that leads nowhere.
-fn fold_slices(spec: &mut ChartSpec, keep: usize, lang: Lang) {
-    sort_by_value(spec);
-    let count = spec.categories.len();
-    if count <= keep {
-        return;
-    }
-    let keep = keep.max(2) - 1;
-    spec.categories.truncate(keep);
-    let name = lang.t("其他", "other").to_string();
-    spec.categories.push(Category { label: name.clone(), full: format!("{name} ({})", count - keep), cell: None });
-    for series in &mut spec.series {
-        let rest: f64 = series.values[keep..].iter().flatten().sum();
-        series.values.truncate(keep);
-        series.values.push(Some(rest));
-    }
-}
-
-fn rank(spec: &mut ChartSpec, limit: Option<usize>) {
-    sort_by_value(spec);
-    let keep = limit.unwrap_or(spec.categories.len());
-    spec.categories.truncate(keep);
-    for series in &mut spec.series {
-        series.values.truncate(keep);
-    }
-}
-
-fn sort_by_value(spec: &mut ChartSpec) {
-    let Some(main) = spec.series.iter().find(|s| s.role == SeriesRole::Main) else { return };
-    let mut order: Vec<usize> = (0..spec.categories.len()).collect();
-    let value = |i: &usize| main.values[*i].unwrap_or(f64::NEG_INFINITY);
-    order.sort_by(|a, b| value(b).total_cmp(&value(a)));
-    spec.categories = order.iter().map(|&i| spec.categories[i].clone()).collect();
-    let reordered: Vec<Vec<Option<f64>>> = spec.series.iter().map(|s| order.iter().map(|&i| s.values[i]).collect()).collect();
-    for (series, values) in spec.series.iter_mut().zip(reordered) {
-        series.values = values;
     }
 }

@@ -233,7 +233,11 @@ fn pie(spec: &ChartSpec) -> Json {
 }
 
 fn figure_value(total: f64, series: &Series) -> zonglan_catalog::Value {
-    if series.digits == 0 { zonglan_catalog::Value::Int(total.round() as i64) } else { zonglan_catalog::Value::Float(total) }
+    if series.digits == 0 {
+        zonglan_catalog::Value::Int(total.round() as i64)
+    } else {
+        zonglan_catalog::Value::Float(total)
+    }
 }
 
 /// Classes of the sequential ramp as ECharts pieces, low to high.
@@ -313,6 +317,12 @@ fn choropleth(spec: &ChartSpec) -> Json {
             })
             .collect::<Vec<_>>()
     );
+    // Districts of the centre without a figure carry no name on the whole map either.
+    let known: Vec<&str> = spec.categories.iter().filter_map(|c| c.cell.as_ref()?.1.as_str()).collect();
+    if let Some(items) = whole["data"].as_array_mut() {
+        let bare = CORE_DISTRICTS.iter().filter(|code| !known.contains(code));
+        items.extend(bare.map(|code| json!({"name": code, "value": null, "label": {"show": false}, "emphasis": {"label": {"show": false}}})));
+    }
     merge(&mut whole, json!({"left": "38%", "right": 10, "top": 6, "bottom": 8}));
     let mut inset = base("shanghai-core", &name);
     inset["data"] = json!(
@@ -332,6 +342,7 @@ fn choropleth(spec: &ChartSpec) -> Json {
         "series": [whole, inset],
         // On narrow panels the centre stands above the whole, and labels are small.
         "media": [{"query": {"maxWidth": 520}, "option": {
+            "visualMap": [{"top": "45%", "bottom": "auto"}],
             "series": [
                 {"left": "14%", "right": 4, "top": "44%", "bottom": 6, "label": {"fontSize": 12, "lineHeight": 14}},
                 {"left": "16%", "width": "68%", "top": 8, "height": "40%", "label": {"fontSize": 12, "lineHeight": 14}},

@@ -17,9 +17,16 @@ fn spec(element: &Element, query: &Query, table: &Table) -> ChartSpec {
 
 #[test]
 fn a_line_with_the_year_before() {
-    let query = query(r#"{"dataset":"incident","measures":["count"],"by":[{"time":"month"}],"range":{"last":"3m"},"compare":"yoy"}"#);
+    let query = query(
+        r#"{"dataset":"incident","measures":["count"],"by":[{"time":"month"}],"range":{"last":"3m"},"compare":"yoy"}"#,
+    );
     let answer = table(
-        vec![dim(Dim::time(Grain::Month), ColumnType::Period), measure("count"), comparison("count", "prev"), comparison("count", "pct")],
+        vec![
+            dim(Dim::time(Grain::Month), ColumnType::Period),
+            measure("count"),
+            comparison("count", "prev"),
+            comparison("count", "pct"),
+        ],
         vec![
             vec![date("2025-12-01"), Value::Int(120), Value::Int(100), Value::Decimal { units: 200, scale: 1 }],
             // February has no row: a month in which nothing happened counts 0.
@@ -46,11 +53,13 @@ fn a_donut_folds_small_slices() {
 
 #[test]
 fn a_map_sets_off_the_chosen_district() {
-    let query = query(r#"{"dataset":"incident","measures":["per_10k","count"],"by":["district"],"range":{"last":"30d"}}"#);
+    let query =
+        query(r#"{"dataset":"incident","measures":["per_10k","count"],"by":["district"],"range":{"last":"30d"}}"#);
     let rows = [("310101", 121, 900), ("310104", 84, 800), ("310115", 49, 2800)]
         .map(|(code, rate, n)| vec![text(code), Value::Decimal { units: rate, scale: 1 }, Value::Int(n)])
         .to_vec();
-    let answer = table(vec![dim(Dim::field("district"), ColumnType::Region), measure("per_10k"), measure("count")], rows);
+    let answer =
+        table(vec![dim(Dim::field("district"), ColumnType::Region), measure("per_10k"), measure("count")], rows);
     let mut spec = spec(&element("choropleth"), &query, &answer);
     spec.select("district", "310104");
     insta::assert_json_snapshot!(option(&spec));
@@ -58,9 +67,15 @@ fn a_map_sets_off_the_chosen_district() {
 
 #[test]
 fn hours_by_weekday() {
-    let query = query(r#"{"dataset":"incident","measures":["count"],"by":[{"time":"weekday"},{"time":"hour_of_day"}],"range":{"last":"30d"}}"#);
+    let query = query(
+        r#"{"dataset":"incident","measures":["count"],"by":[{"time":"weekday"},{"time":"hour_of_day"}],"range":{"last":"30d"}}"#,
+    );
     let answer = table(
-        vec![dim(Dim::time(Grain::Weekday), ColumnType::Int), dim(Dim::time(Grain::HourOfDay), ColumnType::Int), measure("count")],
+        vec![
+            dim(Dim::time(Grain::Weekday), ColumnType::Int),
+            dim(Dim::time(Grain::HourOfDay), ColumnType::Int),
+            measure("count"),
+        ],
         vec![vec![Value::Int(1), Value::Int(8), Value::Int(12)], vec![Value::Int(7), Value::Int(23), Value::Int(40)]],
     );
     let element = Element { x: Some("hour_of_day".into()), series: Some("weekday".into()), ..element("grid") };
@@ -74,7 +89,8 @@ fn hours_by_weekday() {
 #[test]
 fn bars_of_long_names_lie() {
     let query = query(r#"{"dataset":"case","measures":["count"],"by":["stage"],"range":{"last":"12m"}}"#);
-    let rows = [("returned_for_investigation", 3), ("filed", 9)].map(|(code, n)| vec![text(code), Value::Int(n)]).to_vec();
+    let rows =
+        [("returned_for_investigation", 3), ("filed", 9)].map(|(code, n)| vec![text(code), Value::Int(n)]).to_vec();
     let answer = table(vec![dim(Dim::field("stage"), ColumnType::Code), measure("count")], rows);
     let option = option(&spec(&element("bar"), &query, &answer));
     assert_eq!(option["yAxis"]["type"], "category");
@@ -84,7 +100,8 @@ fn bars_of_long_names_lie() {
 #[test]
 fn points_elsewhere_get_their_own_frame() {
     let query = query(r#"{"dataset":"incident","rows":["location"]}"#);
-    let column = zonglan_catalog::table::Column::new("location", ColumnType::Point, zonglan_catalog::table::ColumnRole::Row);
+    let column =
+        zonglan_catalog::table::Column::new("location", ColumnType::Point, zonglan_catalog::table::ColumnRole::Row);
     let here = table(vec![column.clone()], vec![vec![Value::Point(121.4, 31.2)]]);
     let there = table(vec![column], vec![vec![Value::Point(-1.5, 53.8)], vec![Value::Point(-1.7, 53.6)]]);
     assert_eq!(option(&spec(&element("heatmap"), &query, &here))["geo"]["map"], "shanghai");

@@ -13,7 +13,9 @@ mod chrome;
 mod views;
 
 pub use chrome::{Chrome, Lang, NavItem, UserView};
-pub use views::{BoardCard, DatasetCard, DatasetView, DocumentSection, FieldRow, FieldView, MeasureView, TableLink, TimelineEntry};
+pub use views::{
+    BoardCard, DatasetCard, DatasetView, DocumentSection, FieldRow, FieldView, MeasureView, TableLink, TimelineEntry,
+};
 
 use crate::error::Result;
 use askama::Template;
@@ -24,7 +26,10 @@ use zonglan_catalog::{Catalogue, Dataset, Query};
 
 /// JSON for a `<script type="application/json">` block: no `<` survives, so nothing ends it.
 pub fn data_block(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".into()).replace('<', "\\u003c").replace('\u{2028}', "\\u2028")
+    serde_json::to_string(value)
+        .unwrap_or_else(|_| "null".into())
+        .replace('<', "\\u003c")
+        .replace('\u{2028}', "\\u2028")
 }
 
 macro_rules! page {
@@ -37,7 +42,22 @@ macro_rules! page {
         }
     )*};
 }
-page!(LoginPage, HomePage, BoardPage, ExplorePage, CasesPage, CasePage, ImportPage, RecordsPage, RecordFormPage, RecordPage, DatasetsPage, DatasetPage, ErrorPage, ApiPage);
+page!(
+    LoginPage,
+    HomePage,
+    BoardPage,
+    ExplorePage,
+    CasesPage,
+    CasePage,
+    ImportPage,
+    RecordsPage,
+    RecordFormPage,
+    RecordPage,
+    DatasetsPage,
+    DatasetPage,
+    ErrorPage,
+    ApiPage
+);
 
 /// Sign-in. The form posts JSON to `/api/v1/session` and goes to `next` (a path of this site).
 #[derive(Debug, Template)]
@@ -50,7 +70,8 @@ pub struct LoginPage {
 impl LoginPage {
     /// `next` is kept only if it is a path of this site.
     pub fn new(chrome: Chrome, next: Option<&str>) -> Self {
-        let next = next.filter(|n| n.starts_with('/') && !n.starts_with("//") && !n.contains('\\')).unwrap_or("/boards/home");
+        let next =
+            next.filter(|n| n.starts_with('/') && !n.starts_with("//") && !n.contains('\\')).unwrap_or("/boards/home");
         Self { chrome, next: next.to_string() }
     }
 }
@@ -83,9 +104,16 @@ pub struct BoardPage {
 
 impl BoardPage {
     /// `params` are the query parameters of the page: `layout`, `theme` and the board's variables.
-    pub fn new(chrome: Chrome, catalogue: &Catalogue, board: &Board, params: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn new(
+        chrome: Chrome,
+        catalogue: &Catalogue,
+        board: &Board,
+        params: &BTreeMap<String, String>,
+    ) -> Result<Self> {
         let vars = crate::board::BoardVars::read(catalogue, board, params)?;
-        let one_of = |key: &str, allowed: &[&str]| params.get(key).filter(|v| allowed.contains(&v.as_str())).cloned().unwrap_or_else(|| "auto".into());
+        let one_of = |key: &str, allowed: &[&str]| {
+            params.get(key).filter(|v| allowed.contains(&v.as_str())).cloned().unwrap_or_else(|| "auto".into())
+        };
         let layout = one_of("layout", &["wall", "desktop", "mobile"]);
         let lang = chrome.lang;
         let variables = crate::board::variable_views(catalogue, board, &vars, lang);
@@ -97,6 +125,8 @@ impl BoardPage {
             "regionVariable": board.variables.iter().find(|(_, v)| v.kind == VariableKind::Region).map(|(n, v)| (n, v.field.clone())),
             "lang": lang.code(),
             "demo": chrome.demo,
+            // What the user sees without a choice: the whole city or the own districts.
+            "scope": chrome.user.as_ref().map(|u| &u.regions),
         }));
         Ok(Self {
             name: board.name.clone(),
@@ -145,9 +175,12 @@ pub struct ExplorePage {
 impl ExplorePage {
     /// `datasets` are those that the user may read; `may_export` shows the export buttons.
     pub fn new(chrome: Chrome, catalogue: &Catalogue, datasets: &[&Dataset], may_export: bool) -> Self {
-        let views: BTreeMap<&str, DatasetView> = datasets.iter().map(|d| (d.name.as_str(), DatasetView::brief(catalogue, d, chrome.lang))).collect();
+        let views: BTreeMap<&str, DatasetView> =
+            datasets.iter().map(|d| (d.name.as_str(), DatasetView::brief(catalogue, d, chrome.lang))).collect();
         let pages = row_pages(catalogue, datasets.iter().map(|d| d.name.as_str()));
-        let data = data_block(&serde_json::json!({"datasets": views, "rowPages": pages, "mayExport": may_export, "lang": chrome.lang.code()}));
+        let data = data_block(
+            &serde_json::json!({"datasets": views, "rowPages": pages, "mayExport": may_export, "lang": chrome.lang.code()}),
+        );
         Self { chrome, data }
     }
 }
@@ -191,9 +224,21 @@ pub struct CasePage {
 
 impl CasePage {
     /// From the values of one row (as a rows query with all permitted fields answers them).
-    pub fn new(chrome: Chrome, catalogue: &Catalogue, dataset: &Dataset, id: &str, row: &BTreeMap<String, zonglan_catalog::Value>, words: &str) -> Self {
+    pub fn new(
+        chrome: Chrome,
+        catalogue: &Catalogue,
+        dataset: &Dataset,
+        id: &str,
+        row: &BTreeMap<String, zonglan_catalog::Value>,
+        words: &str,
+    ) -> Self {
         let (fields, sections) = views::document(catalogue, dataset, row, chrome.lang);
-        let title = dataset.title.as_ref().and_then(|t| row.get(t)).map(zonglan_catalog::Value::to_text).filter(|t| !t.is_empty());
+        let title = dataset
+            .title
+            .as_ref()
+            .and_then(|t| row.get(t))
+            .map(zonglan_catalog::Value::to_text)
+            .filter(|t| !t.is_empty());
         Self {
             dataset: dataset.name.clone(),
             dataset_label: chrome.lang.pick(&dataset.label).to_string(),
@@ -266,7 +311,13 @@ pub struct RecordFormPage {
 
 impl RecordFormPage {
     /// `parent`: field and key of the parent record, when a child is added under it.
-    pub fn new(chrome: Chrome, catalogue: &Catalogue, dataset: &Dataset, id: Option<&str>, parent: Option<(&str, &str)>) -> Self {
+    pub fn new(
+        chrome: Chrome,
+        catalogue: &Catalogue,
+        dataset: &Dataset,
+        id: Option<&str>,
+        parent: Option<(&str, &str)>,
+    ) -> Self {
         let view = DatasetView::new(catalogue, dataset, chrome.lang);
         let data = data_block(&serde_json::json!({
             "dataset": view,
@@ -298,10 +349,19 @@ pub struct RecordPage {
 
 impl RecordPage {
     /// `children`: child datasets that the user may read.
-    pub fn new(chrome: Chrome, catalogue: &Catalogue, dataset: &Dataset, children: &[&Dataset], id: &str, may_write: bool) -> Self {
+    pub fn new(
+        chrome: Chrome,
+        catalogue: &Catalogue,
+        dataset: &Dataset,
+        children: &[&Dataset],
+        id: &str,
+        may_write: bool,
+    ) -> Self {
         let view = DatasetView::new(catalogue, dataset, chrome.lang);
         let children: Vec<DatasetView> = children.iter().map(|d| DatasetView::new(catalogue, d, chrome.lang)).collect();
-        let data = data_block(&serde_json::json!({"dataset": view, "children": children, "id": id, "mayWrite": may_write, "lang": chrome.lang.code()}));
+        let data = data_block(
+            &serde_json::json!({"dataset": view, "children": children, "id": id, "mayWrite": may_write, "lang": chrome.lang.code()}),
+        );
         Self {
             dataset: dataset.name.clone(),
             dataset_label: chrome.lang.pick(&dataset.label).to_string(),
@@ -337,7 +397,12 @@ pub struct DatasetPage {
 }
 
 impl DatasetPage {
-    pub fn new(chrome: Chrome, catalogue: &Catalogue, dataset: &Dataset, state: &zonglan_catalog::traits::DatasetState) -> Self {
+    pub fn new(
+        chrome: Chrome,
+        catalogue: &Catalogue,
+        dataset: &Dataset,
+        state: &zonglan_catalog::traits::DatasetState,
+    ) -> Self {
         let view = DatasetView::new(catalogue, dataset, chrome.lang);
         let zh = chrome.lang == Lang::Zh;
         let source = match (dataset.source, zh) {
@@ -386,7 +451,9 @@ impl ErrorPage {
             (400..=499, true) => ("请求有误", "请检查输入后重试。"),
             (400..=499, false) => ("Bad request", "Please check the input and try again."),
             (_, true) => ("系统出错", "我们已记录此问题。请把下面的编号告诉管理员。"),
-            (_, false) => ("Something broke", "The problem has been recorded. Please tell the administrator the id below."),
+            (_, false) => {
+                ("Something broke", "The problem has been recorded. Please tell the administrator the id below.")
+            }
         };
         let message = if message.is_empty() || status >= 500 { usual.to_string() } else { message.to_string() };
         Self { chrome, status, title: title.to_string(), message, hint, request_id }

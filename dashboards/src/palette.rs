@@ -36,7 +36,6 @@ pub enum Color {
 
 pub const RAMP_STEPS: usize = 6;
 
-
 /// `(name, dark, light)`. Contrast with the panel: text and muted 4.5 or more, marks 3 or more.
 const TOKENS: &[(&str, &str, &str)] = &[
     ("bg", "#070d18", "#f4f6f9"),
@@ -135,7 +134,9 @@ pub fn breaks(low: f64, high: f64) -> Vec<f64> {
 
 /// Decimals needed to write the limits.
 pub fn break_digits(breaks: &[f64]) -> usize {
-    (0..4).find(|d| breaks.iter().all(|b| ((b * 10f64.powi(*d)).round() - b * 10f64.powi(*d)).abs() < 1e-6)).unwrap_or(4) as usize
+    (0..4)
+        .find(|d| breaks.iter().all(|b| ((b * 10f64.powi(*d)).round() - b * 10f64.powi(*d)).abs() < 1e-6))
+        .unwrap_or(4) as usize
 }
 
 /// The class of a value among limits.

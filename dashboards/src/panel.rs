@@ -179,7 +179,10 @@ impl Panel {
             query: None,
             click: element.click.clone(),
             href: None,
-            meta: PanelMeta { note: element.note.as_ref().map(|n| input.lang.pick(n).to_string()).unwrap_or_default(), ..PanelMeta::default() },
+            meta: PanelMeta {
+                note: element.note.as_ref().map(|n| input.lang.pick(n).to_string()).unwrap_or_default(),
+                ..PanelMeta::default()
+            },
         };
         match element.kind {
             ElementKind::Title => return Ok(panel),
@@ -244,7 +247,10 @@ impl Panel {
 
 impl<'a> Input<'a> {
     fn need_main(&self) -> Result<(&'a Query, &'a Table)> {
-        self.main.ok_or_else(|| Error::MissingAnswer { panel: self.id.to_string(), query: self.element.query.clone().unwrap_or_default() })
+        self.main.ok_or_else(|| Error::MissingAnswer {
+            panel: self.id.to_string(),
+            query: self.element.query.clone().unwrap_or_default(),
+        })
     }
 
     fn fail<T>(&self, reason: impl Into<String>) -> Result<T> {
@@ -277,14 +283,28 @@ fn comparison(input: &Input<'_>, query: &Query, table: &Table, row: usize, measu
     let text = match (points, change) {
         (false, change) => format::percent_change(change),
         (true, None) => "–".into(),
-        (true, Some(x)) => format!("{}{}", format::percent_change(Some(x)).trim_end_matches('%'), lang.t(" 个百分点", " pp")),
+        (true, Some(x)) => {
+            format!("{}{}", format::percent_change(Some(x)).trim_end_matches('%'), lang.t(" 个百分点", " pp"))
+        }
     };
     let tone = match (definition.direction, change) {
         (Direction::Neutral, _) | (_, None) => Tone::Neutral,
         // Below half a step of what is shown there is no change to judge.
         (_, Some(x)) if x.abs() < 0.05 => Tone::Neutral,
-        (Direction::HigherIsBetter, Some(x)) => if x > 0.0 { Tone::Good } else { Tone::Bad },
-        (Direction::LowerIsBetter, Some(x)) => if x < 0.0 { Tone::Good } else { Tone::Bad },
+        (Direction::HigherIsBetter, Some(x)) => {
+            if x > 0.0 {
+                Tone::Good
+            } else {
+                Tone::Bad
+            }
+        }
+        (Direction::LowerIsBetter, Some(x)) => {
+            if x < 0.0 {
+                Tone::Good
+            } else {
+                Tone::Bad
+            }
+        }
     };
     Some(Comparison { label: label.to_string(), text, change, tone })
 }
@@ -308,8 +328,16 @@ fn number(input: &Input<'_>, query: &Query, table: &Table) -> Result<NumberView>
     let spark = match input.spark {
         None => Vec::new(),
         Some((query, table)) => {
-            let element = Element { kind: ElementKind::Line, measures: vec![measure.to_string()], ..input.element.clone() };
-            let spec = ChartSpec::from_table(input.catalogue, input.id, &element, &Query { compare: None, ..query.clone() }, table, input.lang)?;
+            let element =
+                Element { kind: ElementKind::Line, measures: vec![measure.to_string()], ..input.element.clone() };
+            let spec = ChartSpec::from_table(
+                input.catalogue,
+                input.id,
+                &element,
+                &Query { compare: None, ..query.clone() },
+                table,
+                input.lang,
+            )?;
             spec.series.into_iter().find(|s| s.role == SeriesRole::Main).map(|s| s.values).unwrap_or_default()
         }
     };
@@ -341,7 +369,9 @@ fn ranking(input: &Input<'_>, query: &Query, table: &Table, spec: &ChartSpec) ->
 }
 
 fn cell_text(input: &Input<'_>, query: &Query, table: &Table, row: &[Value], column: usize) -> String {
-    let (Some(value), Some(info), Some(dataset)) = (row.get(column), table.columns.get(column), input.catalogue.dataset(&query.dataset)) else {
+    let (Some(value), Some(info), Some(dataset)) =
+        (row.get(column), table.columns.get(column), input.catalogue.dataset(&query.dataset))
+    else {
         return String::new();
     };
     match &info.role {
@@ -364,7 +394,9 @@ fn rows(input: &Input<'_>, query: &Query, table: &Table) -> RowsView {
         .map(|&i| {
             let column = &table.columns[i];
             let label = match &column.role {
-                ColumnRole::Measure(name) => input.catalogue.measure(&query.dataset, name).map(|(_, m)| input.lang.pick(&m.label).to_string()),
+                ColumnRole::Measure(name) => {
+                    input.catalogue.measure(&query.dataset, name).map(|(_, m)| input.lang.pick(&m.label).to_string())
+                }
                 ColumnRole::Dimension(Dim::Time(_)) => Some(input.lang.t("时间", "time").to_string()),
                 _ => dataset.and_then(|d| d.field(&column.name)).map(|f| input.lang.pick(&f.label).to_string()),
             };
@@ -416,7 +448,9 @@ fn facts(input: &Input<'_>, query: &Query, table: &Table) -> Vec<Fact> {
         .enumerate()
         .map(|(i, column)| Fact {
             name: column.name.clone(),
-            label: dataset.and_then(|d| d.field(&column.name)).map_or_else(|| column.name.clone(), |f| input.lang.pick(&f.label).to_string()),
+            label: dataset
+                .and_then(|d| d.field(&column.name))
+                .map_or_else(|| column.name.clone(), |f| input.lang.pick(&f.label).to_string()),
             value: serde_json::to_value(&row[i]).unwrap_or(Json::Null),
             text: cell_text(input, query, table, row, i),
         })
@@ -426,14 +460,26 @@ fn facts(input: &Input<'_>, query: &Query, table: &Table) -> Vec<Fact> {
 /// The numbers of a chart as a table: categories down, series across.
 pub fn chart_table(spec: &ChartSpec) -> RowsView {
     if !spec.points.is_empty() {
-        let columns = ["经度", "纬度", "数量"].map(|label| ColumnView { name: label.into(), label: label.into(), numeric: true });
-        let rows = spec.points.iter().take(200).map(|[x, y, n]| vec![format!("{x:.5}"), format!("{y:.5}"), format::decimal(*n, 0)]).collect();
+        let columns =
+            ["经度", "纬度", "数量"].map(|label| ColumnView { name: label.into(), label: label.into(), numeric: true });
+        let rows = spec
+            .points
+            .iter()
+            .take(200)
+            .map(|[x, y, n]| vec![format!("{x:.5}"), format!("{y:.5}"), format::decimal(*n, 0)])
+            .collect();
         return RowsView { columns: columns.into(), rows, hrefs: Vec::new() };
     }
     let mut columns = vec![ColumnView { name: "category".into(), label: String::new(), numeric: false }];
-    columns.extend(spec.series.iter().map(|s| ColumnView { name: s.name.clone(), label: s.name.clone(), numeric: true }));
+    columns.extend(spec.series.iter().map(|s| ColumnView {
+        name: s.name.clone(),
+        label: s.name.clone(),
+        numeric: true,
+    }));
     let rows = (0..spec.categories.len())
-        .map(|i| std::iter::once(spec.categories[i].full.clone()).chain(spec.series.iter().map(|s| s.text(i))).collect())
+        .map(|i| {
+            std::iter::once(spec.categories[i].full.clone()).chain(spec.series.iter().map(|s| s.text(i))).collect()
+        })
         .collect();
     RowsView { columns, rows, hrefs: Vec::new() }
 }

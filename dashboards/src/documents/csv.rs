@@ -104,7 +104,13 @@ mod tests {
         let mut count = Column::new("count", ColumnType::Int, ColumnRole::Row);
         count.label = "警情数".into();
         count.unit = "起".into();
-        let provenance = Provenance { title: "110警情".into(), user: "分析员 (analyst)".into(), at: 0, filter: "{\"district\":1}".into(), demo: true };
+        let provenance = Provenance {
+            title: "110警情".into(),
+            user: "分析员 (analyst)".into(),
+            at: 0,
+            filter: "{\"district\":1}".into(),
+            demo: true,
+        };
         let mut writer = CsvWriter::new(Vec::new(), provenance, true);
         writer.begin(&[district, count, Column::new("note", ColumnType::Text, ColumnRole::Row)]).expect("head");
         writer.row(&[Value::Text("310104".into()), Value::Int(-5), Value::Text("a,\"b\"\nc".into())]).expect("row");

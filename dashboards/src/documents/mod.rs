@@ -56,7 +56,9 @@ pub(crate) fn heading(column: &Column) -> String {
 /// Codes get their names where the column has them.
 pub(crate) fn cell_text(column: Option<&Column>, value: &Value) -> String {
     match (column, value) {
-        (Some(c), Value::Text(code)) if matches!(c.kind, ColumnType::Code | ColumnType::Region) => c.labels.get(code).cloned().unwrap_or_else(|| code.clone()),
+        (Some(c), Value::Text(code)) if matches!(c.kind, ColumnType::Code | ColumnType::Region) => {
+            c.labels.get(code).cloned().unwrap_or_else(|| code.clone())
+        }
         (_, value) => value.to_text(),
     }
 }

@@ -71,7 +71,9 @@ impl<W: Write + Seek + Send> TableWriter for XlsxWriter<W> {
             let at = u16::try_from(i).map_err(failed)?;
             match value {
                 Value::Null => continue,
-                Value::Int(_) | Value::Decimal { .. } | Value::Float(_) => sheet.write_number(self.next, at, value.as_f64().unwrap_or_default()),
+                Value::Int(_) | Value::Decimal { .. } | Value::Float(_) => {
+                    sheet.write_number(self.next, at, value.as_f64().unwrap_or_default())
+                }
                 Value::Bool(b) => sheet.write_boolean(self.next, at, *b),
                 Value::Date(date) => {
                     let date = ExcelDateTime::parse_from_str(&date.to_string()).map_err(failed)?;
@@ -105,8 +107,16 @@ mod tests {
 
     #[test]
     fn a_sheet_of_typed_cells() {
-        let mut writer = XlsxWriter::new(std::io::Cursor::new(Vec::new()), Provenance { title: "试".into(), ..Provenance::default() });
-        writer.begin(&[Column::new("n", ColumnType::Int, ColumnRole::Row), Column::new("at", ColumnType::Instant, ColumnRole::Row)]).expect("head");
+        let mut writer = XlsxWriter::new(
+            std::io::Cursor::new(Vec::new()),
+            Provenance { title: "试".into(), ..Provenance::default() },
+        );
+        writer
+            .begin(&[
+                Column::new("n", ColumnType::Int, ColumnRole::Row),
+                Column::new("at", ColumnType::Instant, ColumnRole::Row),
+            ])
+            .expect("head");
         for i in 0..1000 {
             writer.row(&[Value::Int(i), Value::Instant(1_700_000_000_000 + i * 60_000)]).expect("row");
         }

@@ -76,9 +76,17 @@ impl Chrome {
     }
 
     /// The navigation holds what the principal may open.
-    pub fn signed_in(catalogue: &Catalogue, principal: &Principal, csrf: &str, demo: bool, path: &str, lang: Lang) -> Self {
+    pub fn signed_in(
+        catalogue: &Catalogue,
+        principal: &Principal,
+        csrf: &str,
+        demo: bool,
+        path: &str,
+        lang: Lang,
+    ) -> Self {
         let policy = catalogue.policy();
-        let roles: Vec<&str> = principal.roles.iter().map(|r| policy.role(r).map_or(r.as_str(), |role| lang.pick(&role.label))).collect();
+        let roles: Vec<&str> =
+            principal.roles.iter().map(|r| policy.role(r).map_or(r.as_str(), |role| lang.pick(&role.label))).collect();
         let regions: Vec<&str> = principal
             .regions
             .iter()
@@ -107,7 +115,8 @@ impl Chrome {
             nav.push(("/import".into(), lang.t("数据导入", "Import").into()));
         }
         nav.push(("/datasets".into(), lang.t("数据口径", "Definitions").into()));
-        let current = |href: &str| if href == "/" { path == "/" } else { path == href || path.starts_with(&format!("{href}/")) };
+        let current =
+            |href: &str| if href == "/" { path == "/" } else { path == href || path.starts_with(&format!("{href}/")) };
         Self {
             lang,
             demo,

@@ -133,7 +133,9 @@ impl DatasetView {
     /// For pages that list many datasets: the streets, some hundreds, stay on the server.
     pub fn brief(catalogue: &Catalogue, dataset: &Dataset, lang: Lang) -> Self {
         let mut view = Self::new(catalogue, dataset, lang);
-        for field in view.fields.iter_mut().filter(|f| f.kind == FieldType::Region && f.level != Some(RegionLevel::District)) {
+        for field in
+            view.fields.iter_mut().filter(|f| f.kind == FieldType::Region && f.level != Some(RegionLevel::District))
+        {
             field.codes.clear();
         }
         view
@@ -154,7 +156,12 @@ impl DatasetView {
             title: dataset.title.clone(),
             list: dataset.list_fields().into_iter().map(str::to_string).collect(),
             parent: dataset.parent.as_ref().map(|p| (p.dataset.clone(), p.field.clone())),
-            fields: dataset.field.iter().filter(|f| !f.person_key).map(|f| FieldView::new(catalogue, f, lang)).collect(),
+            fields: dataset
+                .field
+                .iter()
+                .filter(|f| !f.person_key)
+                .map(|f| FieldView::new(catalogue, f, lang))
+                .collect(),
             measures: dataset.measure.iter().map(|m| MeasureView::new(catalogue, dataset, m, lang)).collect(),
         }
     }
@@ -170,7 +177,8 @@ impl FieldView {
             .filter(|i| i.replaced_by.is_none() && fits(&i.code))
             .map(|i| (i.code.clone(), lang.t(&i.zh, &i.en).to_string()))
             .collect();
-        let shown = field.kind != FieldType::Region || matches!(field.level, Some(RegionLevel::District | RegionLevel::Street));
+        let shown =
+            field.kind != FieldType::Region || matches!(field.level, Some(RegionLevel::District | RegionLevel::Street));
         if codes.len() > CODES_ON_PAGE || !shown {
             codes.clear();
         }
@@ -223,7 +231,9 @@ impl MeasureView {
         };
         let measure_name = |name: &Option<String>| {
             let name = name.as_deref().unwrap_or_default();
-            catalogue.measure(&dataset.name, name).map_or_else(|| name.to_string(), |(_, m)| lang.pick(&m.label).to_string())
+            catalogue
+                .measure(&dataset.name, name)
+                .map_or_else(|| name.to_string(), |(_, m)| lang.pick(&m.label).to_string())
         };
         let field = measure.field.as_deref().map(name_of).unwrap_or_default();
         let how = match measure.agg {
@@ -233,7 +243,9 @@ impl MeasureView {
             Aggregate::Min => format!("{} {field}", lang.t("最小", "minimum of")),
             Aggregate::Max => format!("{} {field}", lang.t("最大", "maximum of")),
             Aggregate::Distinct => format!("{} {field}", lang.t("不同值个数", "different values of")),
-            Aggregate::Quantile => format!("{} {field} (q={})", lang.t("分位数", "quantile of"), measure.q.unwrap_or_default()),
+            Aggregate::Quantile => {
+                format!("{} {field} (q={})", lang.t("分位数", "quantile of"), measure.q.unwrap_or_default())
+            }
             Aggregate::Ratio => format!(
                 "{} ÷ {}{}",
                 measure_name(&measure.numerator),
@@ -244,7 +256,11 @@ impl MeasureView {
         };
         let effective = match (measure.effective_from, measure.effective_to) {
             (None, None) => String::new(),
-            (from, to) => format!("{} – {}", from.map(|d| d.to_string()).unwrap_or_default(), to.map(|d| d.to_string()).unwrap_or_default()),
+            (from, to) => format!(
+                "{} – {}",
+                from.map(|d| d.to_string()).unwrap_or_default(),
+                to.map(|d| d.to_string()).unwrap_or_default()
+            ),
         };
         Self {
             name: measure.name.clone(),
@@ -289,15 +305,24 @@ pub struct TimelineEntry {
 }
 
 /// Splits a row into short fields and long texts. Empty values are left out.
-pub(super) fn document(catalogue: &Catalogue, dataset: &Dataset, row: &BTreeMap<String, Value>, lang: Lang) -> (Vec<FieldRow>, Vec<DocumentSection>) {
+pub(super) fn document(
+    catalogue: &Catalogue,
+    dataset: &Dataset,
+    row: &BTreeMap<String, Value>,
+    lang: Lang,
+) -> (Vec<FieldRow>, Vec<DocumentSection>) {
     let mut fields = Vec::new();
     let mut sections = Vec::new();
     for field in dataset.field.iter().filter(|f| !f.person_key) {
         let Some(value) = row.get(&field.name).filter(|v| !v.is_null()) else { continue };
         let label = lang.pick(&field.label).to_string();
-        if field.search == SearchMode::Zh && field.kind == FieldType::Text && dataset.title.as_deref() != Some(&field.name) {
+        if field.search == SearchMode::Zh
+            && field.kind == FieldType::Text
+            && dataset.title.as_deref() != Some(&field.name)
+        {
             let text = value.to_text();
-            let paragraphs: Vec<String> = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_string).collect();
+            let paragraphs: Vec<String> =
+                text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_string).collect();
             if !paragraphs.is_empty() {
                 sections.push(DocumentSection { field: field.name.clone(), label, paragraphs });
             }

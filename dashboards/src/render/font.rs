@@ -47,7 +47,9 @@ fn simplified_first(bytes: &mut [u8]) {
     }
     let Some(count) = u32_at(bytes, 8) else { return };
     let faces: Vec<u32> = (0..count.min(64) as usize).map_while(|i| u32_at(bytes, 12 + 4 * i)).collect();
-    let simplified = faces.iter().position(|offset| family(bytes, *offset as usize).is_some_and(|name| name.ends_with(" SC") && !name.contains("Mono")));
+    let simplified = faces.iter().position(|offset| {
+        family(bytes, *offset as usize).is_some_and(|name| name.ends_with(" SC") && !name.contains("Mono"))
+    });
     if let Some(at) = simplified.filter(|at| *at > 0) {
         let (first, chosen) = (faces[0].to_be_bytes(), faces[at].to_be_bytes());
         bytes[12..16].copy_from_slice(&chosen);
@@ -75,7 +77,8 @@ fn family(bytes: &[u8], offset: usize) -> Option<String> {
         // Platform 3 (Windows), language 0x0409 (English), name 1 (family).
         if field(0)? == 3 && field(2)? == 0x0409 && field(3)? == 1 {
             let (length, at) = (field(4)?, strings + field(5)?);
-            let units: Vec<u16> = bytes.get(at..at + length)?.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]])).collect();
+            let units: Vec<u16> =
+                bytes.get(at..at + length)?.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]])).collect();
             return Some(String::from_utf16_lossy(&units));
         }
     }

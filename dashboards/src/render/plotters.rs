@@ -29,7 +29,11 @@ impl Default for Size {
 impl Size {
     /// Bounds that a request may ask for.
     pub fn clamped(self) -> Self {
-        Self { width: self.width.clamp(240, 7680), height: self.height.clamp(160, 4320), scale: self.scale.clamp(0.5, 6.0) }
+        Self {
+            width: self.width.clamp(240, 7680),
+            height: self.height.clamp(160, 4320),
+            scale: self.scale.clamp(0.5, 6.0),
+        }
     }
 }
 
@@ -89,7 +93,13 @@ fn draw<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Ca
     }
     let plot = Rect { x: 16.0, y: 48.0, w: page.w - 32.0, h: page.h - 64.0 };
     if spec.is_empty() {
-        return canvas.text(spec.lang.t("没有数据", "no data"), (plot.x + plot.w / 2.0, plot.y + plot.h / 2.0), BODY, &Color::Muted, Anchor::Middle);
+        return canvas.text(
+            spec.lang.t("没有数据", "no data"),
+            (plot.x + plot.w / 2.0, plot.y + plot.h / 2.0),
+            BODY,
+            &Color::Muted,
+            Anchor::Middle,
+        );
     }
     if spec.series.len() > 1 && matches!(spec.kind, ElementKind::Line | ElementKind::Bar) {
         for series in &spec.series {
@@ -114,14 +124,21 @@ fn value_range(spec: &ChartSpec) -> Vec<f64> {
     let all = || spec.series.iter().flat_map(|s| s.values.iter().copied().flatten());
     let (low, mut high) = (all().fold(0.0, f64::min), all().fold(0.0, f64::max));
     if spec.stacked {
-        let sum = |i: usize| spec.series.iter().filter(|s| s.role == SeriesRole::Main).filter_map(|s| s.values[i]).sum::<f64>();
+        let sum = |i: usize| {
+            spec.series.iter().filter(|s| s.role == SeriesRole::Main).filter_map(|s| s.values[i]).sum::<f64>()
+        };
         high = (0..spec.categories.len()).map(sum).fold(high, f64::max);
     }
     palette::breaks(low, if high > low { high } else { low + 1.0 })
 }
 
 /// Lines and upright bars over a common category axis.
-fn columns<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Canvas<'_, DB>, plot: Rect, lines: bool) -> Result<()> {
+fn columns<DB: plotters::backend::DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &mut Canvas<'_, DB>,
+    plot: Rect,
+    lines: bool,
+) -> Result<()> {
     let breaks = value_range(spec);
     let digits = palette::break_digits(&breaks);
     let labels: Vec<String> = breaks.iter().map(|b| format::decimal(*b, digits)).collect();
@@ -202,14 +219,23 @@ fn curve<DB: plotters::backend::DrawingBackend>(
 }
 
 /// Bars to the right with names before and figures behind; also for shares (pie).
-fn bars<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Canvas<'_, DB>, plot: Rect) -> Result<()> {
-    let Some((at, series)) = spec.series.iter().enumerate().find(|(_, s)| s.role == SeriesRole::Main) else { return Ok(()) };
+fn bars<DB: plotters::backend::DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &mut Canvas<'_, DB>,
+    plot: Rect,
+) -> Result<()> {
+    let Some((at, series)) = spec.series.iter().enumerate().find(|(_, s)| s.role == SeriesRole::Main) else {
+        return Ok(());
+    };
     let top = series.values.iter().copied().flatten().fold(0.0, f64::max);
     let total: f64 = series.values.iter().flatten().sum();
-    let names = spec.categories.iter().map(|c| canvas.text_width(&c.label, BODY)).fold(0.0, f64::max).min(plot.w * 0.4) + 12.0;
+    let names =
+        spec.categories.iter().map(|c| canvas.text_width(&c.label, BODY)).fold(0.0, f64::max).min(plot.w * 0.4) + 12.0;
     let texts: Vec<String> = (0..spec.categories.len())
         .map(|i| match (spec.kind, series.values[i]) {
-            (ElementKind::Pie, Some(v)) if total > 0.0 => format!("{}  {}%", series.text(i), format::decimal(v / total * 100.0, 1)),
+            (ElementKind::Pie, Some(v)) if total > 0.0 => {
+                format!("{}  {}%", series.text(i), format::decimal(v / total * 100.0, 1))
+            }
             _ => series.text(i),
         })
         .collect();
@@ -233,7 +259,11 @@ fn bars<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Ca
 }
 
 /// Hour of day by weekday.
-fn hours<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Canvas<'_, DB>, plot: Rect) -> Result<()> {
+fn hours<DB: plotters::backend::DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &mut Canvas<'_, DB>,
+    plot: Rect,
+) -> Result<()> {
     let Some((low, high)) = spec.extent() else { return Ok(()) };
     let breaks = palette::breaks(low, high);
     let gutter = spec.series.iter().map(|s| canvas.text_width(&s.name, SMALL)).fold(0.0, f64::max) + 10.0;
@@ -244,27 +274,43 @@ fn hours<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut C
         let y = inner.y + h * row as f64;
         canvas.text(&series.name, (inner.x - 8.0, y + h / 2.0), SMALL, &Color::Muted, Anchor::Right)?;
         for (column, value) in series.values.iter().enumerate() {
-            let color = value.map_or(Color::NoData, |v| Color::Ramp(palette::class_step(palette::class_of(v, &breaks), breaks.len() - 1)));
+            let color = value.map_or(Color::NoData, |v| {
+                Color::Ramp(palette::class_step(palette::class_of(v, &breaks), breaks.len() - 1))
+            });
             canvas.rect(Rect { x: inner.x + w * column as f64 + 0.75, y: y + 0.75, w: w - 1.5, h: h - 1.5 }, &color)?;
         }
     }
     for (i, category) in spec.categories.iter().enumerate().step_by(if w < 26.0 { 3 } else { 1 }) {
-        canvas.text(&category.label, (inner.x + w * (i as f64 + 0.5), inner.bottom() + 14.0), SMALL, &Color::Muted, Anchor::Middle)?;
+        canvas.text(
+            &category.label,
+            (inner.x + w * (i as f64 + 0.5), inner.bottom() + 14.0),
+            SMALL,
+            &Color::Muted,
+            Anchor::Middle,
+        )?;
     }
     Ok(())
 }
 
 /// Classes side by side, ending at the right.
-fn legend_row<DB: plotters::backend::DrawingBackend>(canvas: &mut Canvas<'_, DB>, breaks: &[f64], end: (f64, f64)) -> Result<()> {
+fn legend_row<DB: plotters::backend::DrawingBackend>(
+    canvas: &mut Canvas<'_, DB>,
+    breaks: &[f64],
+    end: (f64, f64),
+) -> Result<()> {
     let digits = palette::break_digits(breaks);
     let count = breaks.len() - 1;
     let mut right = end.0;
     for class in (0..count).rev() {
-        let label = format!("{}–{}", format::decimal(breaks[class], digits), format::decimal(breaks[class + 1], digits));
+        let label =
+            format!("{}–{}", format::decimal(breaks[class], digits), format::decimal(breaks[class + 1], digits));
         right -= canvas.text_width(&label, SMALL);
         canvas.text(&label, (right, end.1), SMALL, &Color::Muted, Anchor::Left)?;
         right -= 20.0;
-        canvas.rect(Rect { x: right, y: end.1 - 6.0, w: 15.0, h: 12.0 }, &Color::Ramp(palette::class_step(class, count)))?;
+        canvas.rect(
+            Rect { x: right, y: end.1 - 6.0, w: 15.0, h: 12.0 },
+            &Color::Ramp(palette::class_step(class, count)),
+        )?;
         right -= 12.0;
     }
     Ok(())

@@ -1,10 +1,10 @@
 use super::*;
 use crate::pages::Lang;
 use crate::test_support::*;
+use zonglan_catalog::Value;
 use zonglan_catalog::board::Element;
 use zonglan_catalog::query::Dim;
 use zonglan_catalog::table::ColumnType;
-use zonglan_catalog::Value;
 
 /// Images need a font; where there is none the tests say so, and the error must say it too.
 fn font() -> bool {
@@ -20,9 +20,14 @@ fn font() -> bool {
 
 fn map() -> ChartSpec {
     let query = query(r#"{"dataset":"incident","measures":["per_10k"],"by":["district"],"range":{"last":"30d"}}"#);
-    let rows = [("310101", 121), ("310104", 84), ("310115", 49)].map(|(code, rate)| vec![text(code), Value::Decimal { units: rate, scale: 1 }]).to_vec();
+    let rows = [("310101", 121), ("310104", 84), ("310115", 49)]
+        .map(|(code, rate)| vec![text(code), Value::Decimal { units: rate, scale: 1 }])
+        .to_vec();
     let answer = table(vec![dim(Dim::field("district"), ColumnType::Region), measure("per_10k")], rows);
-    let element: Element = serde_json::from_value(serde_json::json!({"title": {"zh": "各区万人警情", "en": "per 10k"}, "type": "choropleth"})).expect("an element");
+    let element: Element = serde_json::from_value(
+        serde_json::json!({"title": {"zh": "各区万人警情", "en": "per 10k"}, "type": "choropleth"}),
+    )
+    .expect("an element");
     ChartSpec::from_table(&catalogue(), "map", &element, &query, &answer, Lang::Zh).expect("a chart")
 }
 

@@ -23,6 +23,7 @@ interface Page {
   board: string;
   datasets: string[];
   rowPages: Record<string, string>;
+  scope: string | null;
   variables: Variable[];
   regionVariable: [string, string | null] | null;
 }
@@ -78,7 +79,7 @@ function showVars(): void {
   const region = page.variables.find((v) => v.kind === "region");
   if (!crumbs || !region) return;
   const code = now[region.name] ?? "";
-  const city = region.choices[0]?.[1] ?? "";
+  const city = page.scope ?? region.choices[0]?.[1] ?? "";
   if (!code) crumbs.replaceChildren(h("b", null, city));
   else {
     const back = h("a", { href: "#", onclick: (e: Event) => {
@@ -96,6 +97,8 @@ let again = false;
 let retry = 0;
 let delay = 1_000;
 let known: Versions = {};
+/** The frame under way has said its last line. */
+let complete = false;
 
 interface End {
   frame: "end";
@@ -110,6 +113,7 @@ async function refresh(): Promise<void> {
   running = mine;
   window.clearTimeout(retry);
   const params = new URLSearchParams(Object.entries(vars()).filter(([, v]) => v));
+  complete = false;
   try {
     const response = await send("GET", `/api/v1/boards/${encodeURIComponent(page.board)}/data?${params}`, undefined, { signal: mine.signal });
     await lines(response, (line) => take(line));
@@ -117,6 +121,8 @@ async function refresh(): Promise<void> {
     linkState("");
   } catch (error) {
     if (mine.signal.aborted) return;
+    // A line that breaks after the last panel has cost nothing.
+    if (complete) return linkState("");
     stale(error instanceof ApiError && error.status < 500 ? message(error) : "");
     // The last good picture stays; the next try comes later each time.
     retry = window.setTimeout(() => void refresh(), delay * (0.5 + Math.random() / 2));
@@ -171,6 +177,7 @@ function take(line: string): void {
 }
 
 function finish(end: End): void {
+  complete = true;
   known = { ...known, ...end.data_version };
   const time = document.getElementById("data-time");
   if (time && end.data_time) {

@@ -52,7 +52,12 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
 
     /// The whole image in design pixels.
     pub fn page(&self) -> Rect {
-        Rect { x: 0.0, y: 0.0, w: f64::from(self.size.width) / self.size.scale, h: f64::from(self.size.height) / self.size.scale }
+        Rect {
+            x: 0.0,
+            y: 0.0,
+            w: f64::from(self.size.width) / self.size.scale,
+            h: f64::from(self.size.height) / self.size.scale,
+        }
     }
 
     fn rgb(&self, color: &Color) -> RGBColor {

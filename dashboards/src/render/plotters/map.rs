@@ -24,14 +24,21 @@ struct View {
 impl View {
     /// Fits the regions into `room`, in its middle.
     fn fit(regions: &[&Region], room: Rect) -> Self {
-        let fold = |f: fn(f64, f64) -> f64, start: f64, get: &dyn Fn(&Region) -> f64| regions.iter().map(|r| get(r)).fold(start, f);
+        let fold = |f: fn(f64, f64) -> f64, start: f64, get: &dyn Fn(&Region) -> f64| {
+            regions.iter().map(|r| get(r)).fold(start, f)
+        };
         let west = fold(f64::min, f64::INFINITY, &|r| r.bbox().west);
         let east = fold(f64::max, f64::NEG_INFINITY, &|r| r.bbox().east);
         let south = fold(f64::min, f64::INFINITY, &|r| r.bbox().south);
         let north = fold(f64::max, f64::NEG_INFINITY, &|r| r.bbox().north);
         let scale = (room.w / ((east - west) * ASPECT)).min(room.h / (north - south));
         let (w, h) = ((east - west) * ASPECT * scale, (north - south) * scale);
-        Self { frame: Rect { x: room.x + (room.w - w) / 2.0, y: room.y + (room.h - h) / 2.0, w, h }, west, north, scale }
+        Self {
+            frame: Rect { x: room.x + (room.w - w) / 2.0, y: room.y + (room.h - h) / 2.0, w, h },
+            west,
+            north,
+            scale,
+        }
     }
 
     fn at(&self, lon: f64, lat: f64) -> (f64, f64) {
@@ -40,7 +47,8 @@ impl View {
 }
 
 pub(super) fn draw<DB: DrawingBackend>(spec: &ChartSpec, canvas: &mut Canvas<'_, DB>, plot: Rect) -> Result<()> {
-    let all: Vec<&Region> = RegionSet::shanghai().iter().filter(|r| r.code.len() == 6 && r.valid_to.is_none()).collect();
+    let all: Vec<&Region> =
+        RegionSet::shanghai().iter().filter(|r| r.code.len() == 6 && r.valid_to.is_none()).collect();
     let core: Vec<&Region> = all.iter().copied().filter(|r| CORE_DISTRICTS.contains(&r.code.as_str())).collect();
     let whole = View::fit(&all, Rect { x: plot.x + plot.w * 0.40, y: plot.y, w: plot.w * 0.60, h: plot.h });
     if !spec.points.is_empty() {
@@ -67,7 +75,13 @@ fn figure<'a>(spec: &'a ChartSpec, code: &str) -> Option<(usize, f64, &'a str)> 
     Some((at, spec.series.first()?.values[at]?, &spec.categories[at].label))
 }
 
-fn shapes<DB: DrawingBackend>(spec: &ChartSpec, canvas: &Canvas<'_, DB>, view: &View, regions: &[&Region], breaks: &[f64]) -> Result<()> {
+fn shapes<DB: DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &Canvas<'_, DB>,
+    view: &View,
+    regions: &[&Region],
+    breaks: &[f64],
+) -> Result<()> {
     let border = |canvas: &Canvas<'_, DB>, region: &Region, color: &Color, width: f64| -> Result<()> {
         for rings in region.rings() {
             for ring in rings {
@@ -99,11 +113,22 @@ fn shapes<DB: DrawingBackend>(spec: &ChartSpec, canvas: &Canvas<'_, DB>, view: &
 }
 
 /// Names and figures, the largest regions first; a label without room is left out.
-fn labels<DB: DrawingBackend>(spec: &ChartSpec, canvas: &Canvas<'_, DB>, view: &View, regions: &[&Region], taken: &mut Vec<Rect>) -> Result<()> {
+fn labels<DB: DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &Canvas<'_, DB>,
+    view: &View,
+    regions: &[&Region],
+    taken: &mut Vec<Rect>,
+) -> Result<()> {
     let mut order: Vec<&&Region> = regions.iter().collect();
     order.sort_by(|a, b| b.drawn_area_km2().total_cmp(&a.drawn_area_km2()));
     for region in order {
-        let name = crate::chart::short_region(if spec.lang == crate::pages::Lang::Zh { &region.name } else { &region.name_en }).to_string();
+        let name = crate::chart::short_region(if spec.lang == crate::pages::Lang::Zh {
+            &region.name
+        } else {
+            &region.name_en
+        })
+        .to_string();
         let text = figure(spec, &region.code).and_then(|(at, _, _)| spec.series.first().map(|s| s.text(at)));
         let (x, y) = view.at(region.label.0, region.label.1);
         let width = canvas.text_width(&name, BODY).max(text.as_ref().map_or(0.0, |t| canvas.text_width(t, BODY)));
@@ -135,7 +160,8 @@ fn legend<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, breaks: &[f64], (x, botto
     for class in 0..count {
         let y = bottom - 10.0 - 19.0 * (count - 1 - class) as f64;
         canvas.rect(Rect { x, y: y - 6.0, w: 16.0, h: 12.0 }, &Color::Ramp(palette::class_step(class, count)))?;
-        let label = format!("{}–{}", format::decimal(breaks[class], digits), format::decimal(breaks[class + 1], digits));
+        let label =
+            format!("{}–{}", format::decimal(breaks[class], digits), format::decimal(breaks[class + 1], digits));
         canvas.text(&label, (x + 24.0, y), SMALL, &Color::Muted, Anchor::Left)?;
     }
     Ok(())

@@ -108,7 +108,7 @@ function formatters(extra: Extra): Record<string, unknown> {
     if (one && first.percent !== undefined) {
       return h("div", { class: "tip" }, title(extra.full[first.dataIndex] ?? first.name), line(t("数量", "count"), value(first.value, 0)), line(t("占比", "share"), `${first.percent.toFixed(1)}%`));
     }
-    if (one && !first.data) return h("div", { class: "tip" }, title(names.get(first.name) ?? first.name), h("p", null, t("没有数据", "no data")));
+    if (one && (!first.data || (names.has(first.name) && first.data.title === undefined))) return h("div", { class: "tip" }, title(names.get(first.name) ?? first.name), h("p", null, t("没有数据", "no data")));
     const rows = [...list].reverse().map((p) => line(p.seriesName, value(p.value, p.seriesIndex), p.color));
     return h("div", { class: "tip" }, title(extra.full[first.dataIndex] ?? first.name), rows);
   };
