@@ -295,7 +295,7 @@ fn choropleth(spec: &ChartSpec) -> Json {
     let core = |code: &str| CORE_DISTRICTS.contains(&code);
     let base = |map: &str, name: &str| {
         json!({
-            "type": "map", "map": map, "name": name, "nameProperty": "code", "aspectScale": 0.855, "roam": false, "selectedMode": false,
+            "type": "map", "map": map, "name": name, "nameProperty": "code", "aspectScale": 0.855, "preserveAspect": "contain", "roam": false, "selectedMode": false,
             "itemStyle": {"areaColor": "$no-data", "borderColor": "$bg", "borderWidth": 1.2},
             "label": {"show": true, "color": "$text", "fontSize": BODY, "lineHeight": 17, "formatter": "@region"},
             "emphasis": {"label": {"color": "$text"}, "itemStyle": {"areaColor": "$accent", "borderColor": "$text", "borderWidth": 1.5}},
@@ -386,7 +386,7 @@ fn heat(spec: &ChartSpec) -> Json {
         "visualMap": {"show": false, "type": "continuous", "min": 0, "max": (top * 6.0).max(1.0), "inRange": {"color": ramp}},
         "geo": {
             "map": if shanghai { "shanghai" } else { "points" }, "aspectScale": if shanghai { 0.855 } else { ((south + north) / 2.0).to_radians().cos() },
-            "roam": true, "silent": true, "left": 8, "right": 8, "top": 8, "bottom": 8,
+            "preserveAspect": "contain", "roam": true, "silent": true, "left": 8, "right": 8, "top": 8, "bottom": 8,
             "itemStyle": {"areaColor": "$raised", "borderColor": "$line"}, "label": {"show": false},
         },
         "series": [{"type": "heatmap", "coordinateSystem": "geo", "data": spec.points, "pointSize": 6, "blurSize": 10}],
