@@ -1,6 +1,7 @@
 //! The pages in a real browser: what people see, click and type.
 
 use anyhow::{Context, Result, ensure};
+use fantoccini::actions::{InputSource, MouseActions, PointerAction};
 use serde_json::Value;
 use std::future::Future;
 use zonglan_tests::server::PASSWORD;
@@ -25,7 +26,8 @@ for (const e of document.querySelectorAll('main *')) {
   const style = getComputedStyle(e);
   if (style.visibility === 'hidden' || style.display === 'none' || e.closest('.visually-hidden, [hidden], svg, canvas')) continue;
   const text = [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim()).map(n => n.data.trim()).join(' ');
-  if (!text) continue;
+  // The arrows of a comparison are marks, not letters.
+  if (!text || /^[▲▼]$/.test(text)) continue;
   const box = e.getBoundingClientRect();
   if (!box.width || !box.height) continue;
   if (parseFloat(style.fontSize) < 11.9) bad.push(`${style.fontSize}: ${text.slice(0, 20)}`);
@@ -125,10 +127,10 @@ fn the_map_narrows_the_board() -> Result<()> {
         let frame: Vec<f64> = browser.script(script).await?.as_array().context("the map")?.iter().filter_map(Value::as_f64).collect();
         for (fx, fy) in [(0.5, 0.5), (0.45, 0.6), (0.55, 0.55), (0.4, 0.7), (0.6, 0.65)] {
             let (x, y) = (frame[0] + frame[2] * fx, frame[1] + frame[3] * fy);
-            let click = fantoccini::actions::MouseActions::new("mouse".into())
-                .then(fantoccini::actions::PointerAction::MoveTo { duration: None, x: x.round(), y: y.round() })
-                .then(fantoccini::actions::PointerAction::Down { button: 0 })
-                .then(fantoccini::actions::PointerAction::Up { button: 0 });
+            let click = MouseActions::new("mouse".into())
+                .then(PointerAction::MoveTo { duration: None, x: x.round(), y: y.round() })
+                .then(PointerAction::Down { button: 0 })
+                .then(PointerAction::Up { button: 0 });
             browser.page.perform_actions(click).await?;
             tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             if browser.page.current_url().await?.query().is_some_and(|q| q.contains("district=31")) {
@@ -176,14 +178,10 @@ fn a_file_is_imported_on_the_page() -> Result<()> {
         browser.until("the preview", "return document.querySelector('#import').innerText.includes('网页导入')").await?;
         browser.picture("import-preview").await?;
         let go = "const b = [...document.querySelectorAll('#import button')].find(b => b.classList.contains('primary') && !b.disabled); if (!b) return false; b.click(); return true";
-        // The columns' headings differ from the labels, so the page asks which field is meant.
+        // The page recognises columns by their labels; the one it cannot know is picked by hand.
         let pick = r#"
-const want = {'编号': 'id', '接警时间': 'reported_at', '类别': 'category', '区': 'district', '警情内容': 'narrative'};
-for (const s of document.querySelectorAll('#import select')) {
-  const heading = s.dataset.column ?? '';
-  const option = [...s.options].find(o => o.value === want[heading]);
-  if (option && s.value !== option.value) { s.value = option.value; s.dispatchEvent(new Event('change', {bubbles: true})); }
-}
+const s = document.querySelector("#import select[aria-label^='警情编号']");
+s.value = '编号'; s.dispatchEvent(new Event('change', {bubbles: true}));
 return true"#;
         browser.script(pick).await?;
         browser.until("the button that loads", go).await?;

@@ -28,7 +28,7 @@ fn figures_add_up_and_lead_to_their_rows() -> Result<()> {
 fn pages_of_rows_neither_overlap_nor_skip() -> Result<()> {
     let city = city();
     let leader = city.client("leader")?;
-    let mut query = json!({"dataset": "incident", "rows": ["id"], "limit": 400,
+    let mut query = json!({"dataset": "incident", "rows": ["id"], "limit": 100,
         "where": {"district": {"eq": "310101"}}, "range": {"last": "12m"}});
     let mut seen = std::collections::BTreeSet::new();
     let mut pages = 0;
@@ -91,7 +91,8 @@ fn drills_name_the_permitted_next_queries() -> Result<()> {
     let drills = leader.post("/api/v1/query/drills", &json!({"query": query, "cell": {"district": "310104"}}))?.ok()?;
     let list = drills["drills"].as_array().or_else(|| drills.as_array()).context("a list of drills")?;
     ensure!(!list.is_empty());
-    for drill in list {
+    // Besides drills there is the definition of the figure, which keeps no place.
+    for drill in list.iter().filter(|d| d["kind"] != "definition") {
         let next = &drill["query"];
         ensure!(next.to_string().contains("310104"), "the clicked district is kept: {drill}");
         leader.query(next)?;

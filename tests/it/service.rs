@@ -48,8 +48,9 @@ fn many_wrong_passwords_lock_the_account() -> Result<()> {
     for _ in 0..12 {
         statuses.push(attempt("wrong")?.status);
     }
-    ensure!(statuses[0] == 401 && statuses.last() == Some(&429), "{statuses:?}");
-    ensure!(attempt(PASSWORD)?.status == 429, "the right password does not open a locked account");
+    ensure!(statuses[0] == 401 && statuses.last() == Some(&403), "{statuses:?}");
+    let locked = attempt(PASSWORD)?;
+    ensure!(locked.status == 403 && locked.json()?["code"] == "identity.locked", "the right password does not open a locked account");
     Ok(())
 }
 

@@ -34,6 +34,9 @@ pub struct VerifyReport {
     pub findings: Vec<String>,
     /// Findings beyond those listed.
     pub more: usize,
+    /// Stores that have not yet followed the log to its end, as they may after a sudden death:
+    /// they catch up at the next start, so this is no finding.
+    pub behind: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -80,6 +83,9 @@ impl std::fmt::Display for VerifyReport {
         }
         for r in &self.records {
             writeln!(f, "{}: {} rows, {} agree with the log", r.dataset, r.rows, r.agree)?;
+        }
+        for store in &self.behind {
+            writeln!(f, "behind: {store}")?;
         }
         for finding in &self.findings {
             writeln!(f, "WRONG {finding}")?;
