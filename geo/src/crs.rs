@@ -12,13 +12,14 @@ use crate::error::GeoError;
 use crate::projection;
 
 /// A coordinate system. As text (`Display`, `FromStr`, serde) it is its id: `wgs84`, `cgcs2000`,
-/// `gcj02`, `bd09`, `web-mercator`, `sh2000`, `shcity` or `epsg:NNNN`; upper case is accepted.
+/// `gcj02`, `bd09`, `bd09-mercator`, `web-mercator`, `sh2000`, `shcity` or `epsg:NNNN`; upper case is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Crs {
     Wgs84,
     Cgcs2000,
     Gcj02,
     Bd09,
+    Bd09Mercator,
     WebMercator,
     Sh2000,
     ShCity,
@@ -38,15 +39,23 @@ pub enum AxisOrder {
 
 impl Crs {
     /// The systems with a definition file, in the order of menus.
-    pub const NAMED: [Crs; 7] =
-        [Crs::Wgs84, Crs::Cgcs2000, Crs::Gcj02, Crs::Bd09, Crs::WebMercator, Crs::Sh2000, Crs::ShCity];
+    pub const NAMED: [Crs; 8] = [
+        Crs::Wgs84,
+        Crs::Cgcs2000,
+        Crs::Gcj02,
+        Crs::Bd09,
+        Crs::Bd09Mercator,
+        Crs::WebMercator,
+        Crs::Sh2000,
+        Crs::ShCity,
+    ];
 
     /// True if points are degrees of longitude and latitude. Asks PROJ's database for an EPSG
     /// code; false for a code that it does not know.
     pub fn is_geographic(self) -> bool {
         match self.canonical() {
             Crs::Wgs84 | Crs::Cgcs2000 | Crs::Gcj02 | Crs::Bd09 => true,
-            Crs::WebMercator | Crs::Sh2000 | Crs::ShCity => false,
+            Crs::Bd09Mercator | Crs::WebMercator | Crs::Sh2000 | Crs::ShCity => false,
             Crs::Epsg(code) => projection::epsg_is_geographic(code),
         }
     }
@@ -77,6 +86,7 @@ impl Crs {
             Crs::Cgcs2000 => "cgcs2000",
             Crs::Gcj02 => "gcj02",
             Crs::Bd09 => "bd09",
+            Crs::Bd09Mercator => "bd09-mercator",
             Crs::WebMercator => "web-mercator",
             Crs::Sh2000 => "sh2000",
             Crs::ShCity => "shcity",
@@ -140,6 +150,7 @@ pub enum Method {
     Geographic,
     Gcj02,
     Bd09,
+    Bd09Mercator,
     WebMercator,
     /// By the PROJ string in `definition`: one projection step from longitude and latitude on CGCS2000.
     Proj,
@@ -178,6 +189,7 @@ impl CrsDefinition {
             Crs::Wgs84 | Crs::Cgcs2000 => Method::Geographic,
             Crs::Gcj02 => Method::Gcj02,
             Crs::Bd09 => Method::Bd09,
+            Crs::Bd09Mercator => Method::Bd09Mercator,
             Crs::WebMercator => Method::WebMercator,
             Crs::Sh2000 | Crs::ShCity => Method::Proj,
             Crs::Epsg(_) => {
@@ -221,6 +233,7 @@ static BUILTIN: LazyLock<CrsRegistry> = LazyLock::new(|| {
         ("cgcs2000.json", include_str!("../crs/cgcs2000.json")),
         ("gcj02.json", include_str!("../crs/gcj02.json")),
         ("bd09.json", include_str!("../crs/bd09.json")),
+        ("bd09-mercator.json", include_str!("../crs/bd09-mercator.json")),
         ("web-mercator.json", include_str!("../crs/web-mercator.json")),
         ("sh2000.json", include_str!("../crs/sh2000.json")),
         ("shcity.json", include_str!("../crs/shcity.json")),

@@ -9,7 +9,7 @@ use crate::units::BBox;
 #[non_exhaustive]
 pub enum GeoError {
     #[error(
-        "unknown coordinate system \"{0}\": use wgs84, cgcs2000, gcj02, bd09, web-mercator, sh2000, shcity or epsg:NNNN"
+        "unknown coordinate system \"{0}\": use wgs84, cgcs2000, gcj02, bd09, bd09-mercator, web-mercator, sh2000, shcity or epsg:NNNN"
     )]
     UnknownCrs(String),
     #[error("PROJ knows no transformation from {from} to {to}: {reason}")]
@@ -36,7 +36,7 @@ impl GeoError {
     pub fn zh(&self) -> String {
         match self {
             Self::UnknownCrs(id) => format!(
-                "不认识的坐标系「{id}」：请用 wgs84、cgcs2000、gcj02、bd09、web-mercator、sh2000、shcity 或 epsg:编号"
+                "不认识的坐标系「{id}」：请用 wgs84、cgcs2000、gcj02、bd09、bd09-mercator、web-mercator、sh2000、shcity 或 epsg:编号"
             ),
             Self::NoTransform { from, to, .. } => format!("PROJ 没有从 {from} 到 {to} 的转换"),
             Self::Definition { name, reason } => format!("坐标系 {name} 的定义有误：{reason}"),

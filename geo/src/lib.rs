@@ -11,16 +11,19 @@
 //! - [`units`] keeps degrees and metres apart in types.
 
 mod address;
+mod baidu;
 mod crs;
 mod error;
 mod fit;
 mod gazetteer;
 mod gcj;
+mod geometry;
 mod mercator;
 mod proj_db;
 mod projection;
 mod region;
 mod shape;
+mod stream;
 mod transform;
 pub mod units;
 
@@ -31,7 +34,9 @@ pub use fit::{ControlPair, ControlPair3, FitReport, FitRules, Refusal, Residual,
 pub use fit::{BursaWolf, Helmert};
 pub use gazetteer::{Gazetteer, GazetteerBuilder, GazetteerRow, Match, MatchLevel, Nearest};
 pub use gcj::{ACCEPTED_AREA, bd09_to_gcj02, gcj02_to_bd09, gcj02_to_wgs84, in_accepted_area, wgs84_to_gcj02};
+pub use geometry::{GeometryError, transform_geojson};
 pub use proj_db::set_cache_dir;
 pub use region::{Level, Predecessor, Region, RegionSet, SNAP_M};
+pub use stream::{BadRow, Column, CsvOptions, StreamError, StreamSummary, stream_csv, stream_geojson};
 pub use transform::{Batch, OutOfArea, Transform, TransformBuilder, TransformInfo};
 pub use units::{BBox, EastNorth, LonLat, Position};

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use crate::baidu;
 use crate::crs::{Crs, CrsRegistry, Status};
 use crate::error::{GeoError, PointError};
 use crate::gcj;
@@ -49,6 +50,8 @@ enum Step {
     GcjInverse,
     BdForward,
     BdInverse,
+    BaiduForward,
+    BaiduInverse,
     MercatorForward,
     MercatorInverse,
     Proj(Recipe),
@@ -58,7 +61,8 @@ impl Step {
     fn undoes(&self, before: &Step) -> bool {
         use Step::*;
         match (before, self) {
-            (GcjInverse, GcjForward) | (BdInverse, BdForward) | (MercatorInverse, MercatorForward) => true,
+            (GcjInverse, GcjForward) | (BdInverse, BdForward) | (BaiduInverse, BaiduForward) => true,
+            (MercatorInverse, MercatorForward) => true,
             (
                 Proj(Recipe::Plane { definition: a, inverse: true }),
                 Proj(Recipe::Plane { definition: b, inverse: false }),
@@ -142,6 +146,7 @@ impl<'a> TransformBuilder<'a> {
             Crs::Wgs84 | Crs::Cgcs2000 => vec![],
             Crs::Gcj02 => vec![Step::GcjInverse],
             Crs::Bd09 => vec![Step::BdInverse, Step::GcjInverse],
+            Crs::Bd09Mercator => vec![Step::BaiduInverse, Step::BdInverse, Step::GcjInverse],
             Crs::WebMercator => vec![Step::MercatorInverse],
             Crs::Sh2000 | Crs::ShCity => vec![self.plane(crs, true)?],
             Crs::Epsg(code) => vec![Step::Proj(Recipe::Epsg { from: code, to: hub(other) })],
@@ -153,6 +158,7 @@ impl<'a> TransformBuilder<'a> {
             Crs::Wgs84 | Crs::Cgcs2000 => vec![],
             Crs::Gcj02 => vec![Step::GcjForward],
             Crs::Bd09 => vec![Step::GcjForward, Step::BdForward],
+            Crs::Bd09Mercator => vec![Step::GcjForward, Step::BdForward, Step::BaiduForward],
             Crs::WebMercator => vec![Step::MercatorForward],
             Crs::Sh2000 | Crs::ShCity => vec![self.plane(crs, false)?],
             Crs::Epsg(code) => vec![Step::Proj(Recipe::Epsg { from: hub(other), to: code })],
@@ -334,6 +340,16 @@ impl Transform {
                 }
                 Step::BdInverse => {
                     self.shift(block, &mut bad, &mut fail, "BD-09", |p| gcj::inverse_in_area(p, gcj::bd_inverse));
+                }
+                Step::BaiduForward => {
+                    for p in block.iter_mut() {
+                        *p = baidu::forward(*p);
+                    }
+                }
+                Step::BaiduInverse => {
+                    for p in block.iter_mut() {
+                        *p = baidu::inverse(*p);
+                    }
                 }
                 Step::MercatorForward => {
                     for (i, p) in block.iter_mut().enumerate() {
