@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
+use zonglan_catalog::board::VariableKind;
+use zonglan_catalog::policy::WHOLE_CITY;
 use zonglan_catalog::{Board, BoundQuery, Catalogue, Principal, Query, Table};
 use zonglan_dashboards::board::{FrameLine, board_queries, draw, panel_ids, panel_needs};
 use zonglan_dashboards::pages::Lang;
@@ -69,6 +71,19 @@ pub struct View {
 /// A query with its binding, or why the asker may not have it.
 type Bound = (Query, Result<BoundQuery, String>);
 
+/// Who may see one district only starts there: maps and rankings then go one level down.
+pub fn at_home(principal: &Principal, board: &Board, params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut params = params.clone();
+    if let [region] = principal.regions.as_slice()
+        && region != WHOLE_CITY
+    {
+        for (name, _) in board.variables.iter().filter(|(_, v)| v.kind == VariableKind::Region) {
+            params.entry(name.clone()).or_insert_with(|| region.clone());
+        }
+    }
+    params
+}
+
 /// The board, if there is one and the asker may see it. Others are told the same.
 pub fn visible(catalogue: &Catalogue, principal: &Principal, name: &str) -> Result<Arc<Board>> {
     let board = catalogue.board(name).filter(|board| may_see(catalogue, principal, board));
@@ -95,7 +110,7 @@ impl View {
     ) -> Result<Self> {
         let catalogue = app.catalogue();
         let board = visible(&catalogue, principal, name)?;
-        let vars = BoardVars::read(&catalogue, &board, params)?;
+        let vars = BoardVars::read(&catalogue, &board, &at_home(principal, &board, params))?;
         let mut queries = BTreeMap::new();
         let mut hasher = blake3::Hasher::new();
         for part in [name, &vars.key(), lang.code(), catalogue.version()] {
@@ -175,7 +190,8 @@ pub async fn frame(app: &App, view: View) -> Sent {
             }
         }
     });
-    Sent::Lines(Box::pin(lines))
+    // Compression asks once more after the end, which a bare `unfold` answers with a panic.
+    Sent::Lines(Box::pin(lines.fuse()))
 }
 
 /// Ends a flight however its task ends, so that nobody waits for a frame that will not come.

@@ -13,6 +13,7 @@ pub(crate) fn check(catalogue: &Catalogue, origin: &Origin) -> Vec<Problem> {
     let mut report = Report { origin, kind: "", name: String::new(), problems: Vec::new() };
     for dataset in catalogue.datasets() {
         report.enter("datasets", &dataset.name);
+        claimed_modules(&dataset.modules, &mut report);
         dataset_names(catalogue, dataset, &mut report);
         for measure in &dataset.measure {
             measure_names(catalogue, dataset, measure, &mut report);
@@ -36,6 +37,7 @@ pub(crate) fn check(catalogue: &Catalogue, origin: &Origin) -> Vec<Problem> {
     }
     for board in catalogue.boards() {
         report.enter("boards", &board.name);
+        claimed_modules(&board.modules, &mut report);
         board_names(catalogue, board, &mut report);
     }
     for role in catalogue.policy().roles() {
@@ -80,6 +82,18 @@ impl Report<'_> {
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// A file names modules of the scope that are to be built, each once. Several files may share one.
+fn claimed_modules(modules: &[String], report: &mut Report) {
+    let mut seen = BTreeSet::new();
+    for id in modules {
+        if !seen.insert(id) {
+            report.add(id, format!("module '{id}' is named twice"));
+        } else if let Some(message) = crate::coverage::wrong_claim(id) {
+            report.add(id, message);
+        }
+    }
 }
 
 fn dataset_names(catalogue: &Catalogue, dataset: &Dataset, report: &mut Report) {

@@ -7,6 +7,7 @@ pub mod board;
 pub mod calendar;
 pub mod check;
 pub mod codes;
+pub mod coverage;
 pub mod dataset;
 pub mod error;
 pub mod filter;

@@ -25,6 +25,8 @@ pub struct Catalogue {
     policy: Policy,
     calendar: Calendar,
     files: BTreeMap<(String, String), SourceFile>,
+    /// Modules of the scope, and the files of the datasets and boards that name them.
+    claims: BTreeMap<String, Vec<String>>,
     version: String,
 }
 
@@ -145,6 +147,7 @@ impl Catalogue {
         catalogue.policy = Policy::new(roles.into_values().collect());
         catalogue.calendar = Calendar::new(years.into_values());
         catalogue.version = hasher.finalize().to_hex()[..16].to_string();
+        catalogue.claims = claims(&catalogue, &origin);
         if problems.is_empty() {
             problems = check::check(&catalogue, &origin);
         }
@@ -210,6 +213,10 @@ impl Catalogue {
         self.files.get(&(kind.to_string(), name.to_string())).map(read).transpose()
     }
 
+    pub(crate) fn claims(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.claims
+    }
+
     /// A hash of all files.
     pub fn version(&self) -> &str {
         &self.version
@@ -221,6 +228,19 @@ impl Catalogue {
         let dataset = self.dataset(owner)?;
         Some((dataset, dataset.measure(short)?))
     }
+}
+
+fn claims(catalogue: &Catalogue, origin: &BTreeMap<(String, String), SourceFile>) -> BTreeMap<String, Vec<String>> {
+    let datasets = catalogue.datasets().map(|d| ("datasets", &d.name, &d.modules));
+    let boards = catalogue.boards().map(|b| ("boards", &b.name, &b.modules));
+    let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (kind, name, modules) in datasets.chain(boards) {
+        let Some(file) = origin.get(&(kind.to_string(), name.clone())) else { continue };
+        for module in modules {
+            claims.entry(module.clone()).or_default().push(file.path.clone());
+        }
+    }
+    claims
 }
 
 fn problem(file: &str, line: usize, message: String) -> CatalogueErrors {

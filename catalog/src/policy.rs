@@ -77,7 +77,8 @@ pub struct Policy {
     roles: Vec<Role>,
 }
 
-const WHOLE_CITY: &str = "310000";
+/// The region of those who may see every district.
+pub const WHOLE_CITY: &str = "310000";
 
 impl Policy {
     pub fn new(roles: Vec<Role>) -> Self {

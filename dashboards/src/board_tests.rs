@@ -1,3 +1,5 @@
+//! Tests of boards: variables, queries, frames.
+
 use super::*;
 use crate::test_support::*;
 use zonglan_catalog::Value;

@@ -1,3 +1,5 @@
+//! Tests of the options: snapshots of small tables.
+
 use super::*;
 use crate::pages::Lang;
 use crate::test_support::*;

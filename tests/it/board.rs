@@ -37,6 +37,21 @@ fn a_district_restores_from_the_address() -> Result<()> {
     Ok(())
 }
 
+/// The first to ask gets the lines as they are drawn, compressed on the way.
+#[test]
+fn a_frame_that_is_still_being_drawn_arrives_whole() -> Result<()> {
+    let city = city();
+    let analyst = city.client("analyst")?;
+    for district in ["310106", "310107", "310109"] {
+        let path = format!("/api/v1/boards/home/data?district={district}&period=7d");
+        let reply = analyst.send("GET", &path, &[("accept-encoding", "gzip")], Vec::new())?;
+        ensure!(reply.status == 200 && reply.body.starts_with(b"\x1f\x8b"), "{}", reply.status);
+        let plain = analyst.get(&path)?.text();
+        ensure!(plain.lines().last().is_some_and(|l| l.contains("\"end\"")), "{plain}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_panel_comes_as_a_picture() -> Result<()> {
     let city = city();

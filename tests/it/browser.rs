@@ -179,10 +179,10 @@ fn a_file_is_imported_on_the_page() -> Result<()> {
         browser.picture("import-preview").await?;
         let go = "const b = [...document.querySelectorAll('#import button')].find(b => b.classList.contains('primary') && !b.disabled); if (!b) return false; b.click(); return true";
         // The page recognises columns by their labels; the one it cannot know is picked by hand.
-        let pick = r#"
-const s = document.querySelector("#import select[aria-label^='警情编号']");
+        let pick = r##"
+const s = document.querySelector('#import select[aria-label^="警情编号"]');
 s.value = '编号'; s.dispatchEvent(new Event('change', {bubbles: true}));
-return true"#;
+return true"##;
         browser.script(pick).await?;
         browser.until("the button that loads", go).await?;
         browser.until("the result", "return /隔离|退回|未通过|错误/.test(document.querySelector('#import').innerText) && document.querySelector('#import').innerText.includes('3')").await?;

@@ -154,6 +154,7 @@ fn card(app: &App, dataset: &Dataset, lang: Lang) -> DatasetCard {
 pub async fn board(visitor: Visitor, Path(name): Path<String>, Params(params): Parameters) -> Page {
     let build = || {
         let board = visible(&visitor.catalogue, &visitor.auth.principal, &name)?;
+        let params = crate::frames::at_home(&visitor.auth.principal, &board, &params);
         Ok::<_, Error>(BoardPage::new(visitor.chrome.clone(), &visitor.catalogue, &board, &params)?.html()?)
     };
     let outcome = build();

@@ -1,3 +1,5 @@
+//! Tests of pictures drawn on the server.
+
 use super::*;
 use crate::pages::Lang;
 use crate::test_support::*;
