@@ -22,8 +22,11 @@ mod mercator;
 mod proj_db;
 mod projection;
 mod region;
+mod region_check;
 mod shape;
 mod stream;
+mod tile;
+mod topology;
 mod transform;
 pub mod units;
 
@@ -37,6 +40,7 @@ pub use gcj::{ACCEPTED_AREA, bd09_to_gcj02, gcj02_to_bd09, gcj02_to_wgs84, in_ac
 pub use geometry::{GeometryError, transform_geojson};
 pub use proj_db::set_cache_dir;
 pub use region::{Level, Predecessor, Region, RegionSet, SNAP_M};
+pub use region_check::{Neighbour, ProblemKind, RegionCheck, RegionProblem};
 pub use stream::{BadRow, Column, CsvOptions, StreamError, StreamSummary, stream_csv, stream_geojson};
 pub use transform::{Batch, OutOfArea, Transform, TransformBuilder, TransformInfo};
 pub use units::{BBox, EastNorth, LonLat, Position};

@@ -102,6 +102,10 @@ impl Region {
         self.valid_from.is_none_or(|from| from <= day) && self.valid_to.is_none_or(|to| day < to)
     }
 
+    pub(crate) fn shape(&self) -> &MultiPolygon<f64> {
+        &self.shape
+    }
+
     /// The rings of each polygon, outer ring first, as longitude and latitude.
     pub fn rings(&self) -> impl Iterator<Item = Vec<Vec<[f64; 2]>>> {
         self.shape.iter().map(|polygon| {
@@ -245,6 +249,17 @@ impl RegionSet {
         );
         let geojson = to_geojson(&regions);
         Ok(Self { regions, tree, codes, names, geojson, sources })
+    }
+
+    /// The same regions with other shapes, in the same order. A shape without area stays as it was.
+    pub(crate) fn with_shapes(&self, shapes: Vec<MultiPolygon<f64>>) -> Result<Self, GeoError> {
+        let mut regions = self.regions.clone();
+        for (region, shape) in regions.iter_mut().zip(shapes) {
+            if let Some(prepared) = PreparedShape::new(&shape) {
+                (region.shape, region.prepared) = (shape, prepared);
+            }
+        }
+        Self::build(regions, self.sources.clone())
     }
 
     /// The region of a point (WGS-84 degrees): the one whose shape contains it, or else the nearest
