@@ -8,6 +8,7 @@ use zonglan_tests::{Options, Server};
 
 use crate::city;
 
+// modules: L077, L078, L079, L080, L081
 #[test]
 fn every_panel_of_every_board_has_data() -> Result<()> {
     let city = city();
@@ -81,7 +82,10 @@ fn an_import_ticks_the_board() -> Result<()> {
     let (sender, events) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let agent = ureq::Agent::new_with_defaults();
-        let Ok(reply) = agent.get(format!("{address}/api/v1/events?datasets=incident")).header("cookie", cookie).call() else { return };
+        let Ok(reply) = agent.get(format!("{address}/api/v1/events?datasets=incident")).header("cookie", cookie).call()
+        else {
+            return;
+        };
         for line in BufReader::new(reply.into_body().into_reader()).lines().map_while(Result::ok) {
             drop(sender.send(line));
         }

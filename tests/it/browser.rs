@@ -46,6 +46,7 @@ async fn looks_right(browser: &Browser) -> Result<()> {
     Ok(())
 }
 
+// modules: L077, L078, L079, L080, L081
 #[test]
 fn the_home_board_draws_every_panel_at_three_sizes() -> Result<()> {
     drive(|| async {
@@ -57,7 +58,9 @@ fn the_home_board_draws_every_panel_at_three_sizes() -> Result<()> {
             browser.resize(width, height).await?;
             browser.page.goto(&format!("{}/boards/home?layout={layout}", city.address)).await?;
             browser.until("all panels", DRAWN).await?;
-            let failed = browser.script("return [...document.querySelectorAll('.panel[data-state=failed]')].map(e => e.innerText)").await?;
+            let failed = browser
+                .script("return [...document.querySelectorAll('.panel[data-state=failed]')].map(e => e.innerText)")
+                .await?;
             ensure!(failed.as_array().is_some_and(Vec::is_empty), "{layout}: {failed}");
             tokio::time::sleep(std::time::Duration::from_millis(800)).await;
             browser.picture(&format!("home-{width}")).await?;
@@ -124,7 +127,8 @@ fn the_map_narrows_the_board() -> Result<()> {
         tokio::time::sleep(std::time::Duration::from_millis(800)).await;
         // Clicks on a grid over the map until one hits a district.
         let script = "const m = document.querySelector('.panel[data-kind=choropleth] .chart').getBoundingClientRect(); return [m.x, m.y, m.width, m.height]";
-        let frame: Vec<f64> = browser.script(script).await?.as_array().context("the map")?.iter().filter_map(Value::as_f64).collect();
+        let frame: Vec<f64> =
+            browser.script(script).await?.as_array().context("the map")?.iter().filter_map(Value::as_f64).collect();
         for (fx, fy) in [(0.5, 0.5), (0.45, 0.6), (0.55, 0.55), (0.4, 0.7), (0.6, 0.65)] {
             let (x, y) = (frame[0] + frame[2] * fx, frame[1] + frame[3] * fy);
             let click = MouseActions::new("mouse".into())
@@ -154,9 +158,19 @@ fn chinese_words_are_found_and_a_judgment_is_read() -> Result<()> {
         browser.until("hits", "return document.querySelectorAll('#hits li mark').length > 0").await?;
         browser.picture("cases").await?;
         looks_right(&browser).await?;
-        ensure!(browser.script("return document.querySelectorAll('#facets a, #facets button, #facets input').length > 3").await? == true);
+        ensure!(
+            browser
+                .script("return document.querySelectorAll('#facets a, #facets button, #facets input').length > 3")
+                .await?
+                == true
+        );
         browser.find("#hits li a").await?.click().await?;
-        browser.until("the judgment", "return document.body.innerText.includes('本院认为') && document.querySelectorAll('mark').length > 0").await?;
+        browser
+            .until(
+                "the judgment",
+                "return document.body.innerText.includes('本院认为') && document.querySelectorAll('mark').length > 0",
+            )
+            .await?;
         browser.picture("case").await?;
         looks_right(&browser).await
     })
@@ -213,10 +227,16 @@ const reason = document.querySelector('form [name=reason]'); if (reason) set('re
 return document.querySelector('form [name=name]').value"#;
         ensure!(browser.script(fill).await? == "浏览器旅馆", "the name is still there");
         browser.find("form button[type=submit]").await?.click().await?;
-        browser.until("the record", "return document.body.innerText.includes('浏览器旅馆') && !location.pathname.endsWith('/new')").await?;
+        browser
+            .until(
+                "the record",
+                "return document.body.innerText.includes('浏览器旅馆') && !location.pathname.endsWith('/new')",
+            )
+            .await?;
         browser.picture("record").await?;
         looks_right(&browser).await?;
-        let count = serde_json::json!({"dataset": "premises", "measures": ["count"], "where": {"name": {"eq": "浏览器旅馆"}}});
+        let count =
+            serde_json::json!({"dataset": "premises", "measures": ["count"], "where": {"name": {"eq": "浏览器旅馆"}}});
         let leader = server.client("leader")?;
         let start = std::time::Instant::now();
         while leader.number(&count)? != 1.0 {
@@ -256,8 +276,14 @@ fn other_pages_look_right_on_a_desk_and_a_phone() -> Result<()> {
             browser.resize(width, height).await?;
             for path in pages {
                 browser.page.goto(&format!("{}{path}", city.address)).await?;
-                browser.until("a quiet page", "return document.readyState === 'complete' && !document.querySelector('main [aria-busy=true]')").await?;
-                let name = if path == "/" { "start".to_string() } else { path.trim_start_matches('/').replace('/', "-") };
+                browser
+                    .until(
+                        "a quiet page",
+                        "return document.readyState === 'complete' && !document.querySelector('main [aria-busy=true]')",
+                    )
+                    .await?;
+                let name =
+                    if path == "/" { "start".to_string() } else { path.trim_start_matches('/').replace('/', "-") };
                 browser.picture(&format!("{name}-{width}")).await?;
                 looks_right(&browser).await.with_context(|| format!("{path} at {width}"))?;
             }

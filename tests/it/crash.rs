@@ -74,7 +74,12 @@ fn acknowledged_writes_survive() -> Result<()> {
     eprintln!("{} rounds: {} writes acknowledged, {} there", rounds(), acknowledged.len(), names.len());
     server.stop()?;
     let verify = Command::new(zonglan_tests::binary()).arg("verify").arg("--data").arg(dir.path()).output()?;
-    ensure!(verify.status.success(), "{}{}", String::from_utf8_lossy(&verify.stdout), String::from_utf8_lossy(&verify.stderr));
+    ensure!(
+        verify.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&verify.stdout),
+        String::from_utf8_lossy(&verify.stderr)
+    );
     Ok(())
 }
 
@@ -85,7 +90,12 @@ fn an_import_that_died_is_finished_and_not_doubled() -> Result<()> {
     let rows = 200_000u32;
     let mut text = String::from("id,reported_at,category,status,district,address,narrative\n");
     for n in 0..rows {
-        text.push_str(&format!("C{n:07},2026-0{}-{:02} 08:{:02}:00,traffic,closed,310104,丙路{n}号,第{n}条\n", n % 6 + 1, n % 28 + 1, n % 60));
+        text.push_str(&format!(
+            "C{n:07},2026-0{}-{:02} 08:{:02}:00,traffic,closed,310104,丙路{n}号,第{n}条\n",
+            n % 6 + 1,
+            n % 28 + 1,
+            n % 60
+        ));
     }
     std::fs::write(&path, &text)?;
     let data = dir.path().join("data");
@@ -94,7 +104,8 @@ fn an_import_that_died_is_finished_and_not_doubled() -> Result<()> {
     for round in 0..rounds() {
         let admin = server.client("admin")?;
         let content = text.clone().into_bytes();
-        let upload = std::thread::spawn(move || admin.upload("/api/v1/import/incident", "big.csv", content).map(|r| r.status));
+        let upload =
+            std::thread::spawn(move || admin.upload("/api/v1/import/incident", "big.csv", content).map(|r| r.status));
         std::thread::sleep(pause(round, 1_500));
         server.kill()?;
         drop(upload.join());

@@ -41,7 +41,11 @@ fn the_command_line_converts_a_file() -> Result<()> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    child.stdin.take().context("stdin")?.write_all(b"name,lon,lat\n\xe9\x99\x86\xe5\xae\xb6\xe5\x98\xb4,121.499718,31.239703\n")?;
+    child
+        .stdin
+        .take()
+        .context("stdin")?
+        .write_all(b"name,lon,lat\n\xe9\x99\x86\xe5\xae\xb6\xe5\x98\xb4,121.499718,31.239703\n")?;
     let output = child.wait_with_output()?;
     let text = String::from_utf8(output.stdout)?;
     ensure!(output.status.success() && text.contains("121.504151") && text.contains("陆家嘴"), "{text}");

@@ -8,7 +8,11 @@ use zonglan_tests::{Options, Server};
 const HEADER: &str = "id,reported_at,category,status,district,address,location,narrative\n";
 
 fn line(n: u32, district: &str) -> String {
-    format!("T{n:05},2026-06-{:02} 08:{:02}:00,traffic,closed,{district},测试路{n}号,\"121.44,31.19\",第{n}条测试记录\n", n % 28 + 1, n % 60)
+    format!(
+        "T{n:05},2026-06-{:02} 08:{:02}:00,traffic,closed,{district},测试路{n}号,\"121.44,31.19\",第{n}条测试记录\n",
+        n % 28 + 1,
+        n % 60
+    )
 }
 
 fn file(rows: std::ops::Range<u32>) -> String {
@@ -43,7 +47,10 @@ fn a_file_is_reconciled_and_loading_it_twice_changes_nothing() -> Result<()> {
 
     let quarantine = admin.get(report["quarantine_url"].as_str().context("a quarantine")?)?;
     let text_of = quarantine.text();
-    ensure!(quarantine.status == 200 && text_of.contains("302") && text_of.contains("昨天") && text_of.contains("no_such"), "{text_of}");
+    ensure!(
+        quarantine.status == 200 && text_of.contains("302") && text_of.contains("昨天") && text_of.contains("no_such"),
+        "{text_of}"
+    );
 
     let again = admin.upload("/api/v1/import/incident", "incidents.csv", text.into_bytes())?.ok()?;
     ensure!(counts(&again)?[1] == 0, "the second load: {again}");
@@ -71,14 +78,19 @@ fn other_encodings_and_forms_load_alike() -> Result<()> {
     upload("bom.csv", [b"\xef\xbb\xbf".to_vec(), text.clone().into_bytes()].concat())?;
     upload("tabs.tsv", tabs.into_bytes())?;
     let json: String = (0..3)
-        .map(|n| json!({"id": format!("T{n:05}"), "reported_at": "2026-06-01T08:00:00+08:00", "category": "traffic",
-            "district": "徐汇区", "narrative": "逐行"}).to_string() + "\n")
+        .map(|n| {
+            json!({"id": format!("T{n:05}"), "reported_at": "2026-06-01T08:00:00+08:00", "category": "traffic",
+            "district": "徐汇区", "narrative": "逐行"})
+            .to_string()
+                + "\n"
+        })
         .collect();
     upload("rows.jsonl", json.into_bytes())?;
     let found = json!({"dataset": "incident", "measures": ["count"], "where": {"narrative": {"text": "\"逐行\""}}});
     // An upsert replaces the texts in the index too.
     ensure!(leader.number(&found)? == 3.0);
-    let gone = json!({"dataset": "incident", "measures": ["count"], "where": {"narrative": {"text": "\"条测试记录\""}}});
+    let gone =
+        json!({"dataset": "incident", "measures": ["count"], "where": {"narrative": {"text": "\"条测试记录\""}}});
     ensure!(leader.number(&gone)? == 0.0);
     Ok(())
 }
@@ -100,7 +112,11 @@ fn a_preview_shows_columns_and_errors_and_loads_nothing() -> Result<()> {
 fn nonsense_is_refused_with_a_reason() -> Result<()> {
     let city = crate::city();
     let admin = city.client("admin")?;
-    for (name, content) in [("empty.csv", Vec::new()), ("binary.csv", vec![0u8, 159, 146, 150, 0, 0, 1]), ("fake.xlsx", b"PK nonsense".to_vec())] {
+    for (name, content) in [
+        ("empty.csv", Vec::new()),
+        ("binary.csv", vec![0u8, 159, 146, 150, 0, 0, 1]),
+        ("fake.xlsx", b"PK nonsense".to_vec()),
+    ] {
         let reply = admin.upload("/api/v1/import/incident", name, content)?;
         ensure!(reply.status == 400 || reply.status == 422, "{name}: {} {}", reply.status, reply.text());
         ensure!(reply.json()?["code"].is_string(), "{name}: {}", reply.text());
@@ -119,15 +135,25 @@ fn the_command_line_loads_asks_and_searches() -> Result<()> {
     let path = dir.path().join("incidents.csv");
     std::fs::write(&path, file(0..50))?;
     let zonglan = |arguments: &[&str]| -> Result<String> {
-        let output = Command::new(zonglan_tests::binary()).args(arguments).env("ZONGLAN_DATA_DIR", dir.path().join("data")).output()?;
-        ensure!(output.status.success(), "{arguments:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(zonglan_tests::binary())
+            .args(arguments)
+            .env("ZONGLAN_DATA_DIR", dir.path().join("data"))
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "{arguments:?}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(String::from_utf8(output.stdout)?)
     };
     let report = zonglan(&["ingest", "--dataset", "incident", &path.display().to_string()])?;
     ensure!(report.contains("50"), "{report}");
-    let table = zonglan(&["query", "--dataset", "incident", "--measures", "count", "--by", "district", "--format", "csv"])?;
+    let table =
+        zonglan(&["query", "--dataset", "incident", "--measures", "count", "--by", "district", "--format", "csv"])?;
     ensure!(table.contains("310104") && table.contains("50"), "{table}");
-    let hits: Value = serde_json::from_str(&zonglan(&["search", "--dataset", "incident", "\"第7条测试\"", "--format", "json"])?)?;
+    let hits: Value =
+        serde_json::from_str(&zonglan(&["search", "--dataset", "incident", "\"第7条测试\"", "--format", "json"])?)?;
     ensure!(hits["total"] == 1, "{hits}");
     zonglan(&["catalog", "check"])?;
     zonglan(&["verify"])?;

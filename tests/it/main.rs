@@ -2,6 +2,7 @@
 
 mod board;
 mod browser;
+mod coverage;
 mod crash;
 mod geo;
 mod import;

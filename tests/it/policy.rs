@@ -49,19 +49,30 @@ fn a_district_counts_only_its_own() -> Result<()> {
 fn search_facets_and_totals_keep_to_the_row_rule() -> Result<()> {
     let city = city();
     let search = |client: &Client| {
-        client.post("/api/v1/search", &json!({"dataset": "incident", "query": "电动车", "facets": ["district"], "limit": 50}))?.ok()
+        client
+            .post(
+                "/api/v1/search",
+                &json!({"dataset": "incident", "query": "电动车", "facets": ["district"], "limit": 50}),
+            )?
+            .ok()
     };
     let whole = search(&city.client("analyst")?)?;
     let xuhui = search(&city.client("analyst-310104")?)?;
     let facet = |page: &Value| -> Result<Vec<(String, u64)>> {
         let list = page["facets"]["district"].as_array().context("facets")?;
-        list.iter().map(|f| Ok((f["value"].as_str().context("value")?.to_string(), f["count"].as_u64().context("count")?))).collect()
+        list.iter()
+            .map(|f| Ok((f["value"].as_str().context("value")?.to_string(), f["count"].as_u64().context("count")?)))
+            .collect()
     };
     let own = facet(&xuhui)?;
     ensure!(own.len() == 1 && own[0].0 == "310104", "{own:?}");
     ensure!(xuhui["total"].as_u64() == Some(own[0].1));
     ensure!(facet(&whole)?.contains(&own[0]), "the whole city counts the district alike");
-    ensure!(xuhui["hits"].as_array().is_some_and(|h| !h.is_empty() && h.iter().all(|h| h["fields"]["district"] == "310104")));
+    ensure!(
+        xuhui["hits"]
+            .as_array()
+            .is_some_and(|h| !h.is_empty() && h.iter().all(|h| h["fields"]["district"] == "310104"))
+    );
     Ok(())
 }
 

@@ -66,14 +66,13 @@ fn a_ratio_over_two_datasets_is_its_terms() -> Result<()> {
 fn a_comparison_equals_the_query_of_the_year_before() -> Result<()> {
     let city = city();
     let leader = city.client("leader")?;
-    let year = |from: &str, to: &str, compare: serde_json::Value| {
-        json!({"dataset": "incident", "measures": ["count"], "range": {"from": from, "to": to}, "compare": compare})
-    };
+    let year = |from: &str, to: &str, compare: serde_json::Value| json!({"dataset": "incident", "measures": ["count"], "range": {"from": from, "to": to}, "compare": compare});
     let both = leader.query(&year("2025-07-01", "2026-01-01", json!("yoy")))?;
     let before = leader.number(&year("2024-07-01", "2025-01-01", json!(null)))?;
     let column = |name: &str| {
         let columns = both["columns"].as_array().context("columns")?;
-        let index = columns.iter().position(|c| c["name"] == name).with_context(|| format!("column {name} of {both}"))?;
+        let index =
+            columns.iter().position(|c| c["name"] == name).with_context(|| format!("column {name} of {both}"))?;
         both["rows"][0][index].as_f64().context("a number")
     };
     ensure!(column("count_prev")? == before);

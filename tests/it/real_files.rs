@@ -26,13 +26,21 @@ impl Line<'_> {
 
     fn load(&self, dataset: &str, mapping: &str, file: &Path) -> Result<()> {
         let mapping = workspace().join("docs/examples/mappings").join(format!("{mapping}.toml"));
-        self.run(&["ingest", "--dataset", dataset, "--mapping", &mapping.display().to_string(), &file.display().to_string()])?;
+        self.run(&[
+            "ingest",
+            "--dataset",
+            dataset,
+            "--mapping",
+            &mapping.display().to_string(),
+            &file.display().to_string(),
+        ])?;
         Ok(())
     }
 
     fn count(&self, dataset: &str, filter: &Value) -> Result<u64> {
         let filter = filter.to_string();
-        let text = self.run(&["query", "--dataset", dataset, "--measures", "count", "--where", &filter, "--format", "json"])?;
+        let text =
+            self.run(&["query", "--dataset", dataset, "--measures", "count", "--where", &filter, "--format", "json"])?;
         let answer: Value = serde_json::from_str(&text)?;
         answer["rows"][0][0].as_u64().with_context(|| format!("a count in {answer}"))
     }

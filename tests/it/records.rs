@@ -44,13 +44,20 @@ fn a_saved_record_is_counted_and_found_within_two_seconds() -> Result<()> {
     let path = format!("/api/v1/records/premises/{id}");
     let version = created["version"].to_string();
     let patch = json!({"reason": "更名", "fields": {"name": "云栖新旅馆"}});
-    ensure!(clerk.patch(&path, "\"999\"", &patch)?.status == 409 || clerk.patch(&path, "\"999\"", &patch)?.status == 412);
+    ensure!(
+        clerk.patch(&path, "\"999\"", &patch)?.status == 409 || clerk.patch(&path, "\"999\"", &patch)?.status == 412
+    );
     let changed = clerk.patch(&path, &format!("\"{version}\""), &patch)?;
     ensure!(changed.status == 200, "{}: {}", changed.status, changed.text());
-    within_two_seconds("the new name", || Ok(count(&leader, "云栖新旅馆")? == 1.0 && count(&leader, "云栖测试旅馆")? == 0.0))?;
+    within_two_seconds("the new name", || {
+        Ok(count(&leader, "云栖新旅馆")? == 1.0 && count(&leader, "云栖测试旅馆")? == 0.0)
+    })?;
     let history = clerk.get(&format!("{path}/history"))?.ok()?;
     let entries = history["history"].as_array().context("a history")?;
-    ensure!(entries.len() == 2 && history.to_string().contains("clerk-310104") && history.to_string().contains("更名"), "{history}");
+    ensure!(
+        entries.len() == 2 && history.to_string().contains("clerk-310104") && history.to_string().contains("更名"),
+        "{history}"
+    );
 
     // Inspections are children of the premises.
     let child = clerk.post(
@@ -67,10 +74,12 @@ fn a_saved_record_is_counted_and_found_within_two_seconds() -> Result<()> {
 fn every_wrong_field_is_named_at_once() -> Result<()> {
     let city = crate::city();
     let clerk = city.client("clerk-310104")?;
-    let reply = clerk.post("/api/v1/records/premises", &json!({"reason": "x", "fields": {"kind": "no_such", "unknown": 1}}))?;
+    let reply =
+        clerk.post("/api/v1/records/premises", &json!({"reason": "x", "fields": {"kind": "no_such", "unknown": 1}}))?;
     ensure!(reply.status == 400 || reply.status == 422, "{}", reply.status);
     let problem = reply.json()?;
-    let fields: Vec<&str> = problem["errors"].as_array().context("fields")?.iter().filter_map(|f| f["field"].as_str()).collect();
+    let fields: Vec<&str> =
+        problem["errors"].as_array().context("fields")?.iter().filter_map(|f| f["field"].as_str()).collect();
     for expected in ["name", "kind", "unknown"] {
         ensure!(fields.contains(&expected), "{expected} is missing in {problem}");
     }
@@ -86,7 +95,10 @@ fn a_clerk_writes_in_the_own_district_only() -> Result<()> {
     let list = city.client("clerk-310104")?.get("/api/v1/records/premises?limit=1")?.ok()?;
     let rows = list["records"].as_array().context("records")?;
     let id = rows[0]["id"].as_str().context("an id")?;
-    ensure!(clerk.get(&format!("/api/v1/records/premises/{id}"))?.status == 404, "another district's record is as if it were not there");
+    ensure!(
+        clerk.get(&format!("/api/v1/records/premises/{id}"))?.status == 404,
+        "another district's record is as if it were not there"
+    );
     ensure!(city.client("leader")?.post("/api/v1/records/premises", &premises("领导不登记", "310104"))?.status == 403);
     Ok(())
 }
@@ -106,12 +118,17 @@ fn verify_names_a_row_that_somebody_altered() -> Result<()> {
     server.stop()?;
     let (sound, text) = verify(server.data())?;
     ensure!(sound, "{text}");
-    let database = find(server.data(), "sqlite").or_else(|| find(server.data(), "db")).context("the records database")?;
+    let database =
+        find(server.data(), "sqlite").or_else(|| find(server.data(), "db")).context("the records database")?;
     let altered = Command::new("sqlite3")
         .arg(&database)
         .arg("UPDATE change_log SET after = replace(after, '核验旅馆3', '别的旅馆') WHERE after LIKE '%核验旅馆3%'; SELECT changes();")
         .output()?;
-    ensure!(String::from_utf8_lossy(&altered.stdout).trim() != "0", "nothing was altered: {}", String::from_utf8_lossy(&altered.stderr));
+    ensure!(
+        String::from_utf8_lossy(&altered.stdout).trim() != "0",
+        "nothing was altered: {}",
+        String::from_utf8_lossy(&altered.stderr)
+    );
     let (sound, text) = verify(server.data())?;
     ensure!(!sound, "an altered log passes: {text}");
     Ok(())
@@ -119,7 +136,9 @@ fn verify_names_a_row_that_somebody_altered() -> Result<()> {
 
 fn find(folder: &std::path::Path, ending: &str) -> Option<std::path::PathBuf> {
     let entries: Vec<_> = std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).collect();
-    entries.iter().find(|p| p.extension().is_some_and(|e| e == ending)).cloned().or_else(|| {
-        entries.iter().filter(|p| p.is_dir()).find_map(|p| find(p, ending))
-    })
+    entries
+        .iter()
+        .find(|p| p.extension().is_some_and(|e| e == ending))
+        .cloned()
+        .or_else(|| entries.iter().filter(|p| p.is_dir()).find_map(|p| find(p, ending)))
 }

@@ -19,11 +19,13 @@ fn quoted_fragments_are_found_exactly_and_marked() -> Result<()> {
         let ids: Vec<&Value> = page["hits"].as_array().context("hits")?.iter().map(|h| &h["id"]).collect();
         ensure!(ids.iter().any(|i| **i == id.as_str()), "{query} does not find {id}: {ids:?}");
     }
-    let page = legal.post("/api/v1/search", &json!({"dataset": "judgment", "query": "\"本院认为\"", "limit": 3}))?.ok()?;
+    let page =
+        legal.post("/api/v1/search", &json!({"dataset": "judgment", "query": "\"本院认为\"", "limit": 3}))?.ok()?;
     let hit = &page["hits"][0];
     let passage = &hit["highlights"][0];
     let text: Vec<char> = passage["text"].as_str().context("a passage")?.chars().collect();
-    let (from, to) = (passage["marks"][0][0].as_u64().context("mark")?, passage["marks"][0][1].as_u64().context("mark")?);
+    let (from, to) =
+        (passage["marks"][0][0].as_u64().context("mark")?, passage["marks"][0][1].as_u64().context("mark")?);
     let marked: String = text[from as usize..to as usize].iter().collect();
     ensure!(marked == "本院认为", "marked {marked}");
     Ok(())
@@ -34,7 +36,8 @@ fn pages_and_sorting_cover_all_hits_once() -> Result<()> {
     let city = city();
     let analyst = city.client("analyst")?;
     let page = |offset: usize| {
-        let body = json!({"dataset": "incident", "query": "\"电动\"", "sort": "-reported_at", "offset": offset, "limit": 40});
+        let body =
+            json!({"dataset": "incident", "query": "\"电动\"", "sort": "-reported_at", "offset": offset, "limit": 40});
         analyst.post("/api/v1/search", &body)?.ok()
     };
     let first = page(0)?;

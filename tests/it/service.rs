@@ -13,13 +13,18 @@ fn a_session_needs_password_cookie_and_csrf() -> Result<()> {
     let wrong = city.anonymous().post("/api/v1/session", &json!({"username": "analyst", "password": "wrong"}))?;
     ensure!(wrong.status == 401, "{}", wrong.status);
     let unknown = city.anonymous().post("/api/v1/session", &json!({"username": "nobody", "password": "wrong"}))?;
-    ensure!(unknown.status == 401 && unknown.json()?["code"] == wrong.json()?["code"], "an unknown user looks like a wrong password");
+    ensure!(
+        unknown.status == 401 && unknown.json()?["code"] == wrong.json()?["code"],
+        "an unknown user looks like a wrong password"
+    );
     let right = city.anonymous().post("/api/v1/session", &json!({"username": "analyst", "password": PASSWORD}))?;
     let cookie = right.header("set-cookie").context("a cookie")?.to_ascii_lowercase();
     ensure!(cookie.contains("httponly") && cookie.contains("samesite="), "{cookie}");
     let client = city.client("analyst")?;
     let query = json!({"dataset": "incident", "measures": ["count"]});
-    let forged = client.without_csrf().post("/api/v1/tokens", &json!({"username": "analyst", "password": PASSWORD, "scopes": ["read"]}));
+    let forged = client
+        .without_csrf()
+        .post("/api/v1/tokens", &json!({"username": "analyst", "password": PASSWORD, "scopes": ["read"]}));
     // A token is asked for with the password itself, so it needs no session.
     ensure!(forged?.status == 200);
     let forged = client.without_csrf().send("DELETE", "/api/v1/session", &[], Vec::new())?;
@@ -33,7 +38,10 @@ fn a_session_needs_password_cookie_and_csrf() -> Result<()> {
 #[test]
 fn a_token_works_without_cookie() -> Result<()> {
     let city = city();
-    let answer = city.anonymous().post("/api/v1/tokens", &json!({"username": "leader", "password": PASSWORD, "scopes": ["read"]}))?.ok()?;
+    let answer = city
+        .anonymous()
+        .post("/api/v1/tokens", &json!({"username": "leader", "password": PASSWORD, "scopes": ["read"]}))?
+        .ok()?;
     let client = city.anonymous().with_token(answer["token"].as_str().context("a token")?);
     ensure!(client.number(&json!({"dataset": "incident", "measures": ["count"]}))? == 20_000.0);
     ensure!(city.anonymous().with_token("wrong").get("/api/v1/datasets")?.status == 401);
@@ -43,14 +51,19 @@ fn a_token_works_without_cookie() -> Result<()> {
 #[test]
 fn many_wrong_passwords_lock_the_account() -> Result<()> {
     let server = Server::start(Options::demo(500))?;
-    let attempt = |password: &str| server.anonymous().post("/api/v1/session", &json!({"username": "clerk", "password": password}));
+    let attempt = |password: &str| {
+        server.anonymous().post("/api/v1/session", &json!({"username": "clerk", "password": password}))
+    };
     let mut statuses = Vec::new();
     for _ in 0..12 {
         statuses.push(attempt("wrong")?.status);
     }
     ensure!(statuses[0] == 401 && statuses.last() == Some(&403), "{statuses:?}");
     let locked = attempt(PASSWORD)?;
-    ensure!(locked.status == 403 && locked.json()?["code"] == "identity.locked", "the right password does not open a locked account");
+    ensure!(
+        locked.status == 403 && locked.json()?["code"] == "identity.locked",
+        "the right password does not open a locked account"
+    );
     Ok(())
 }
 
@@ -61,14 +74,23 @@ fn pages_carry_the_security_headers_and_no_inline_script() -> Result<()> {
     for path in ["/login", "/boards/home", "/explore", "/cases", "/import", "/records/premises", "/api/docs"] {
         let reply = client.get(path)?;
         ensure!(reply.status == 200, "{path}: {}", reply.status);
-        let policy = reply.header("content-security-policy").with_context(|| format!("{path} has no content policy"))?.to_string();
-        ensure!(policy.contains("default-src 'self'") && !policy.contains("script-src 'self' 'unsafe-inline'"), "{path}: {policy}");
+        let policy = reply
+            .header("content-security-policy")
+            .with_context(|| format!("{path} has no content policy"))?
+            .to_string();
+        ensure!(
+            policy.contains("default-src 'self'") && !policy.contains("script-src 'self' 'unsafe-inline'"),
+            "{path}: {policy}"
+        );
         ensure!(reply.header("x-content-type-options") == Some("nosniff"), "{path}");
         ensure!(reply.header("x-request-id").is_some(), "{path}");
         let html = reply.text();
         for tag in html.split("<script").skip(1) {
             let tag = tag.split('>').next().unwrap_or_default();
-            ensure!(tag.contains("src=") || tag.contains("application/json"), "{path} has an inline script: <script{tag}>");
+            ensure!(
+                tag.contains("src=") || tag.contains("application/json"),
+                "{path} has an inline script: <script{tag}>"
+            );
         }
         ensure!(!html.contains(" style=\"") && !html.contains(" onclick="), "{path} has an inline style or handler");
         if !path.starts_with("/api") {
@@ -85,7 +107,9 @@ fn health_is_open_and_the_document_describes_the_service() -> Result<()> {
     ensure!(city.anonymous().get("/readyz")?.status == 200);
     let document = city.client("analyst")?.get("/api/openapi.json")?.ok()?;
     ensure!(document["openapi"].as_str().is_some_and(|v| v.starts_with("3.1")), "{}", document["openapi"]);
-    for path in ["/api/v1/query", "/api/v1/search", "/api/v1/session", "/api/v1/import/{dataset}", "/api/v1/geo/transform"] {
+    for path in
+        ["/api/v1/query", "/api/v1/search", "/api/v1/session", "/api/v1/import/{dataset}", "/api/v1/geo/transform"]
+    {
         ensure!(document["paths"][path].is_object(), "{path} is not described");
     }
     let missing = city.client("analyst")?.get("/api/v1/nothing")?;

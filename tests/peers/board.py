@@ -45,12 +45,15 @@ class Server:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
-    def login(self, user):
+    def session(self, user):
         body = json.dumps({"username": user, "password": PASSWORD}).encode()
         request = urllib.request.Request(f"{self.address}/api/v1/session", body, {"content-type": "application/json"})
         with urllib.request.urlopen(request) as answer:
-            self.cookie = answer.headers["set-cookie"].split(";")[0]
-            self.csrf = json.load(answer)["csrf"]
+            return answer.headers["set-cookie"].split(";")[0], json.load(answer)["csrf"]
+
+    def login(self, user):
+        self.cookie, _ = self.session(user)
+        self.importer = self.session("admin")
 
     def board(self):
         request = urllib.request.Request(f"{self.address}/api/v1/boards/home/data", headers={"cookie": self.cookie})
@@ -61,7 +64,8 @@ class Server:
 
     def touch(self, n):
         row = f"id,reported_at,category,district\nBENCH{n},2026-01-01 08:00:00,traffic,310104\n".encode()
-        headers = {"cookie": self.cookie, "x-csrf-token": self.csrf, "content-type": "application/octet-stream", "content-disposition": f'attachment; filename="b{n}.csv"'}
+        cookie, csrf = self.importer
+        headers = {"cookie": cookie, "x-csrf-token": csrf, "content-type": "application/octet-stream", "content-disposition": f'attachment; filename="b{n}.csv"'}
         with urllib.request.urlopen(urllib.request.Request(f"{self.address}/api/v1/import/incident", row, headers)) as answer:
             answer.read()
 
@@ -82,12 +86,12 @@ def main():
         server = Server(data, incidents)
         again = server.started
         idle = server.memory()
-        server.login("admin")
+        server.login("leader")
         cold.append(server.board()[0])
         server.stop()
     print(f"second start {again:.2f} s, idle memory {idle:.0f} MB")
     server = Server(data, incidents)
-    server.login("admin")
+    server.login("leader")
     size = len(server.board()[1])
     for n in range(rounds):
         server.touch(f"{os.getpid()}-{n}")

@@ -92,6 +92,9 @@ def main():
             peak, seconds = peak_and_seconds([BINARY, "ingest", "--dataset", "plain", csv], env)
             ours.append(seconds)
             memory.append(peak)
+            answer = subprocess.run([BINARY, "query", "--dataset", "plain", "--measures", "count", "--format", "csv"], env=env, stdout=subprocess.PIPE, check=True)
+            if str(rows) not in answer.stdout.decode():
+                sys.exit(f"{rows} rows were loaded, the answer is {answer.stdout.decode()}")
             shutil.rmtree(work / f"data{n}")
             start = time.perf_counter()
             connection = duckdb.connect(str(work / f"duck{n}.db"))

@@ -89,7 +89,9 @@ impl Browser {
         let wait = self.page.wait().at_most(Duration::from_secs(20));
         match wait.for_element(Locator::Css(css)).await {
             Ok(element) => Ok(element),
-            Err(error) => bail!("no element {css} on {}: {error}\n{}", self.page.current_url().await?, self.visible_text().await?),
+            Err(error) => {
+                bail!("no element {css} on {}: {error}\n{}", self.page.current_url().await?, self.visible_text().await?)
+            }
         }
     }
 
@@ -110,7 +112,8 @@ impl Browser {
     }
 
     pub async fn visible_text(&self) -> Result<String> {
-        let text = self.page.execute("return document.body ? document.body.innerText.slice(0, 2000) : ''", vec![]).await?;
+        let text =
+            self.page.execute("return document.body ? document.body.innerText.slice(0, 2000) : ''", vec![]).await?;
         Ok(text.as_str().unwrap_or_default().to_string())
     }
 

@@ -1,9 +1,9 @@
 //! A small HTTP client: JSON in and out, with the session's cookie and CSRF token.
 
 use anyhow::{Context, Result, bail};
+use http::Request;
 use serde_json::{Value, json};
 use std::time::Duration;
-use http::Request;
 
 /// One user's view of a server.
 #[derive(Clone)]
@@ -29,7 +29,8 @@ impl Reply {
     }
 
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body).with_context(|| format!("status {} without JSON: {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("status {} without JSON: {}", self.status, self.text()))
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -85,7 +85,10 @@ impl Server {
         let mut command = Command::new(crate::binary());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(path);
         if options.demo {
-            command.arg("--demo").env("ZONGLAN_DEMO_PASSWORD", PASSWORD).env("ZONGLAN_DEMO_ROWS", options.rows.to_string());
+            command
+                .arg("--demo")
+                .env("ZONGLAN_DEMO_PASSWORD", PASSWORD)
+                .env("ZONGLAN_DEMO_ROWS", options.rows.to_string());
         }
         command.args(&options.arguments).envs(options.environment.iter().cloned());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
@@ -94,8 +97,12 @@ impl Server {
         let stderr = child.stderr.take().context("stderr is piped")?;
         let stdout = child.stdout.take().context("stdout is piped")?;
         let log = lines.clone();
-        std::thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).for_each(|l| drop(log.send((false, l)))));
-        std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).for_each(|l| drop(lines.send((true, l)))));
+        std::thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|l| drop(log.send((false, l))))
+        });
+        std::thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).for_each(|l| drop(lines.send((true, l))))
+        });
         let deadline = Instant::now() + Duration::from_secs(240);
         let mut greeting = Vec::new();
         let mut log = Vec::new();
@@ -192,5 +199,13 @@ impl Drop for Server {
 pub fn end_with_process(server: u32) {
     let tests = std::process::id();
     let script = format!("while kill -0 {tests} 2>/dev/null; do sleep 0.5; done; kill -9 {server} 2>/dev/null");
-    drop(Command::new("sh").arg("-c").arg(script).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn());
+    drop(
+        Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn(),
+    );
 }

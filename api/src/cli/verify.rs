@@ -2,6 +2,7 @@
 
 use super::{Common, block_on};
 use crate::config::Config;
+use crate::store::VerifyReport;
 use clap::Args;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use std::time::Duration;
 use zonglan_catalog::Catalogue;
 use zonglan_catalog::traits::{QueryEngine, RowSink, SearchIndex};
 use zonglan_ingest::LOG_STREAM;
-use crate::store::VerifyReport;
 
 #[derive(Debug, Args)]
 pub struct Verify {
@@ -45,11 +45,7 @@ struct Difference {
     behind: bool,
 }
 
-fn differences(
-    config: &Config,
-    catalogue: &Arc<Catalogue>,
-    report: &VerifyReport,
-) -> anyhow::Result<Vec<Difference>> {
+fn differences(config: &Config, catalogue: &Arc<Catalogue>, report: &VerifyReport) -> anyhow::Result<Vec<Difference>> {
     let columns = crate::app::read_columns(config, catalogue)?;
     let index = crate::app::read_index(config, catalogue);
     let sealed = report.streams.iter().find(|s| s.stream == "change").map_or(0, |s| s.blocks);
