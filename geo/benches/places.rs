@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 #[path = "../tests/common/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests")]
 mod common;
 
 fn main() {
@@ -14,7 +15,12 @@ fn main() {
     let start = Instant::now();
     let g = common::gazetteer(&city.houses);
     let rate = city.houses.len() as f64 / start.elapsed().as_secs_f64();
-    println!("{} addresses on {} roads: built at {rate:.0} rows/s, index {} MB", g.len(), g.roads(), g.heap_bytes() >> 20);
+    println!(
+        "{} addresses on {} roads: built at {rate:.0} rows/s, index {} MB",
+        g.len(),
+        g.roads(),
+        g.heap_bytes() >> 20
+    );
     let rng = &mut common::Random(3);
     let picked: Vec<usize> = (0..calls).map(|_| rng.below(city.houses.len())).collect();
     let texts: Vec<String> = picked.iter().map(|i| common::perturbed(rng, &city.houses[*i])).collect();
@@ -29,8 +35,12 @@ fn main() {
     }
     report("geocode", &mut times);
     println!("perturbed, top-1 in the right district and road: {:.4}", good as f64 / calls as f64);
-    let crossings: Vec<String> =
-        city.roads.windows(2).step_by(17).map(|w| format!("{}{}/{}路口", w[0].district, w[0].name, w[1].name)).collect();
+    let crossings: Vec<String> = city
+        .roads
+        .windows(2)
+        .step_by(17)
+        .map(|w| format!("{}{}/{}路口", w[0].district, w[0].name, w[1].name))
+        .collect();
     report("geocode crossings", &mut timed(crossings.iter(), |text| drop(black_box(g.geocode(text)))));
     let points: Vec<(f64, f64)> = picked
         .iter()

@@ -286,8 +286,9 @@ fn solve(mut m: [[f64; 4]; 4], mut b: [f64; 4], least: f64) -> Option<[f64; 4]> 
         }
         for row in i + 1..4 {
             let f = m[row][i] / m[i][i];
-            for col in i..4 {
-                m[row][col] -= f * m[i][col];
+            let above = m[i];
+            for (value, above) in m[row].iter_mut().zip(above).skip(i) {
+                *value -= f * above;
             }
             b[row] -= f * b[i];
         }
@@ -317,8 +318,7 @@ fn judge<T>(
     let check_points = residuals.len() - points;
     let values = || residuals.iter().filter(|r| !r.check).flat_map(|r| &r.v);
     let redundancy = values().count().saturating_sub(unknowns);
-    let sigma_m =
-        (redundancy > 0).then(|| (values().map(|v| v * v).sum::<f64>() / redundancy as f64).sqrt());
+    let sigma_m = (redundancy > 0).then(|| (values().map(|v| v * v).sum::<f64>() / redundancy as f64).sqrt());
     let mut refusals = Vec::new();
     if rms_m > rules.max_rms_m {
         refusals.push(Refusal::Rms { rms_m, limit_m: rules.max_rms_m });

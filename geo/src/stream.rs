@@ -108,7 +108,9 @@ pub fn stream_csv(
     let mut rows: Vec<(u64, usize, Option<&'static str>)> = Vec::with_capacity(BATCH);
     let mut points: Vec<[f64; 2]> = Vec::with_capacity(BATCH);
     loop {
-        (text.clear(), rows.clear(), points.clear());
+        text.clear();
+        rows.clear();
+        points.clear();
         while rows.len() < BATCH {
             record.clear();
             let taken = read_record(&mut input, &mut record)?;

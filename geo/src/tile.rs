@@ -63,7 +63,9 @@ impl RegionSet {
 
 /// A ring (closed or not) within the buffered tile: Sutherland and Hodgman, side by side.
 fn clip(mut ring: Vec<[f64; 2]>) -> Vec<[i64; 2]> {
-    for (axis, limit, sign) in [(0, -BUFFER, 1.0), (0, EXTENT + BUFFER, -1.0), (1, -BUFFER, 1.0), (1, EXTENT + BUFFER, -1.0)] {
+    for (axis, limit, sign) in
+        [(0, -BUFFER, 1.0), (0, EXTENT + BUFFER, -1.0), (1, -BUFFER, 1.0), (1, EXTENT + BUFFER, -1.0)]
+    {
         let inside = |p: &[f64; 2]| (p[axis] - limit) * sign >= 0.0;
         let mut out = Vec::with_capacity(ring.len() + 4);
         for (i, p) in ring.iter().enumerate() {

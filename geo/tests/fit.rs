@@ -33,7 +33,10 @@ fn exact_points_give_the_parameters_back() {
     assert!((t.tx - TRUE.tx).abs() < 1e-5 && (t.ty - TRUE.ty).abs() < 1e-5, "{t:?}");
     assert!(report.rms_m < 1e-6 && report.check_rms_m.unwrap() < 1e-6);
     assert!(report.accepted() && report.notes.is_empty(), "{report:?}");
-    assert!((report.scale_ppm - 16.001).abs() < 0.01 && (report.rotation_arcsec[0] - 10.313).abs() < 0.001, "{report:?}");
+    assert!(
+        (report.scale_ppm - 16.001).abs() < 0.01 && (report.rotation_arcsec[0] - 10.313).abs() < 0.001,
+        "{report:?}"
+    );
     let p = [1234.5, 3_456_789.0];
     let back = t.inverse().unwrap().apply(t.apply(p));
     assert!((back[0] - p[0]).abs() < 1e-6 && (back[1] - p[1]).abs() < 1e-6);
@@ -104,11 +107,21 @@ fn two_definitions_of_the_city_system_fit_to_centimetres() {
         for j in 0..7 {
             let (lon, lat) = (121.0 + 0.15 * f64::from(i), 30.75 + 0.15 * f64::from(j));
             let (from, to) = (to_old.point(lon, lat).unwrap(), to_new.point(lon, lat).unwrap());
-            pairs.push(ControlPair { name: format!("{i}{j}"), from: from.into(), to: to.into(), check: (i + j) % 7 == 3 });
+            pairs.push(ControlPair {
+                name: format!("{i}{j}"),
+                from: from.into(),
+                to: to.into(),
+                check: (i + j) % 7 == 3,
+            });
         }
     }
     let report = fit_helmert(&pairs, &FitRules { max_sigma: 4.0, ..Default::default() }).unwrap();
-    println!("old to new: rms {:.3} m, check {:.3} m, {:.2} ppm", report.rms_m, report.check_rms_m.unwrap(), report.scale_ppm);
+    println!(
+        "old to new: rms {:.3} m, check {:.3} m, {:.2} ppm",
+        report.rms_m,
+        report.check_rms_m.unwrap(),
+        report.scale_ppm
+    );
     assert!(report.rms_m < 0.05 && report.check_rms_m.unwrap() < 0.05, "{report:?}");
 }
 
@@ -136,6 +149,8 @@ fn seven_parameters_come_back() {
     }
     assert!((t.m_ppm - truth.m_ppm).abs() < 1e-3, "{t:?}");
     assert!(fit_bursa_wolf(&pairs[..2], &FitRules::default()).is_err());
-    let line: Vec<_> = (0..5).map(|i| ControlPair3 { from: [f64::from(i), 0.0, 0.0], to: [f64::from(i), 1.0, 0.0], ..pairs[0].clone() }).collect();
+    let line: Vec<_> = (0..5)
+        .map(|i| ControlPair3 { from: [f64::from(i), 0.0, 0.0], to: [f64::from(i), 1.0, 0.0], ..pairs[0].clone() })
+        .collect();
     assert!(fit_bursa_wolf(&line, &FitRules::default()).is_err());
 }

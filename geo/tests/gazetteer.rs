@@ -40,7 +40,11 @@ fn perturbed_addresses_reach_their_road() {
         road += usize::from(same_road);
         house += usize::from(same_road && top.is_some_and(|m| m.address == h.address()));
         if !same_road {
-            missed.push(format!("{} <- {text} -> {:?}", h.address(), top.map(|m| (&m.address, m.confidence, &m.explanation))));
+            missed.push(format!(
+                "{} <- {text} -> {:?}",
+                h.address(),
+                top.map(|m| (&m.address, m.confidence, &m.explanation))
+            ));
         }
     }
     let (road, house) = (road as f64 / n as f64, house as f64 / n as f64);
@@ -108,7 +112,11 @@ fn crossings_and_offsets() {
         assert!(m.lat < truth.lat, "{m:?}");
     }
     errors.sort_by(f64::total_cmp);
-    println!("{tried} crossings: median error {:.1} m, p95 {:.1} m", errors[errors.len() / 2], errors[errors.len() * 95 / 100]);
+    println!(
+        "{tried} crossings: median error {:.1} m, p95 {:.1} m",
+        errors[errors.len() / 2],
+        errors[errors.len() * 95 / 100]
+    );
     assert!(tried >= 15 && errors[errors.len() * 95 / 100] < 60.0, "{tried}");
 }
 
@@ -119,9 +127,15 @@ fn surveyed_crossing_and_offset_along_the_road() {
     for k in 0..200u32 {
         let (lon, lat) = at(f64::from(k) * 2.0, -30.0 * f64::from(k));
         let number = k.to_string();
-        b.add(&GazetteerRow { district: "青浦区", road: "嘉松中路", number: &number, lon, lat, ..Default::default() }).unwrap();
+        b.add(&GazetteerRow {
+            district: "青浦区", road: "嘉松中路", number: &number, lon, lat, ..Default::default()
+        })
+        .unwrap();
         let (lon, lat) = at(30.0 * f64::from(k) - 900.0, 12.0);
-        b.add(&GazetteerRow { district: "青浦区", road: "华隆路", number: &number, lon, lat, ..Default::default() }).unwrap();
+        b.add(&GazetteerRow {
+            district: "青浦区", road: "华隆路", number: &number, lon, lat, ..Default::default()
+        })
+        .unwrap();
     }
     let (lon, lat) = at(0.0, 12.0);
     b.add_crossing("嘉松中路", "华隆路", lon, lat).unwrap();
@@ -166,7 +180,8 @@ fn the_nearest_address_of_a_point() {
     for h in city.houses.iter().step_by(501) {
         let (lon, lat) = (h.lon + (rng.unit() - 0.5) * 0.01, h.lat + (rng.unit() - 0.5) * 0.01);
         let here = LonLat { lon, lat };
-        let truth = city.houses.iter().map(|o| LonLat { lon: o.lon, lat: o.lat }.distance_m(here)).fold(f64::MAX, f64::min);
+        let truth =
+            city.houses.iter().map(|o| LonLat { lon: o.lon, lat: o.lat }.distance_m(here)).fold(f64::MAX, f64::min);
         let found = g.reverse(lon, lat).unwrap();
         // The plane of the index bends the city by less than a part in two hundred.
         assert!(found.distance_m <= truth * 1.005 + 0.05, "{found:?} {truth}");

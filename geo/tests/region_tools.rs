@@ -19,9 +19,7 @@ fn wavy(corners: u32, nudge: f64) -> RegionSet {
     let mut east: Vec<[f64; 2]> = border.iter().rev().map(|p| [p[0] + nudge, p[1]]).collect();
     east.extend([[121.6, 31.0], [121.6, 31.1], [top[0] + nudge, top[1]]]);
     let north = [[121.4, 31.1], top, [121.6, 31.1], [121.6, 31.2], [121.4, 31.2], [121.4, 31.1]];
-    let feature = |code: &str, rings: JsonValue| {
-        json!({"type": "Feature", "properties": {"code": code, "name": format!("区{code}")}, "geometry": {"type": "Polygon", "coordinates": rings}})
-    };
+    let feature = |code: &str, rings: JsonValue| json!({"type": "Feature", "properties": {"code": code, "name": format!("区{code}")}, "geometry": {"type": "Polygon", "coordinates": rings}});
     let lake = [[121.42, 31.02], [121.42, 31.03], [121.44, 31.03], [121.44, 31.02], [121.42, 31.02]];
     let island: Vec<_> = lake.iter().rev().collect();
     let set = json!({"type": "FeatureCollection", "features": [
@@ -67,7 +65,8 @@ fn simplified_borders_stay_shared() {
 #[test]
 fn neighbours_by_length_of_border() {
     let set = wavy(200, 0.0);
-    let codes = |code: &str| -> Vec<String> { set.neighbours(code, 1.0).unwrap().into_iter().map(|n| n.code).collect() };
+    let codes =
+        |code: &str| -> Vec<String> { set.neighbours(code, 1.0).unwrap().into_iter().map(|n| n.code).collect() };
     assert_eq!(codes("310104"), ["310101", "310105"]);
     assert_eq!(codes("310106"), ["310101"]);
     assert!(set.neighbours("310199", 1.0).is_none());
@@ -98,7 +97,9 @@ fn a_check_finds_overlaps_gaps_and_slivers() {
     assert_eq!(kinds(&wavy(200, -0.01)), HashSet::from([ProblemKind::Overlap]));
     assert_eq!(kinds(&wavy(200, -0.000_1)), HashSet::from([ProblemKind::Sliver]));
     let square = |code: &str, x: f64, hole: bool| {
-        let ring = |a: f64, b: f64| json!([[x + a, 31.0 + a], [x + b, 31.0 + a], [x + b, 31.0 + b], [x + a, 31.0 + b], [x + a, 31.0 + a]]);
+        let ring = |a: f64, b: f64| {
+            json!([[x + a, 31.0 + a], [x + b, 31.0 + a], [x + b, 31.0 + b], [x + a, 31.0 + b], [x + a, 31.0 + a]])
+        };
         let rings = if hole { json!([ring(0.0, 0.1), ring(0.04, 0.06)]) } else { json!([ring(0.0, 0.1)]) };
         json!({"type": "Feature", "properties": {"code": code, "name": code, "label": [x + 0.05, 31.05]}, "geometry": {"type": "Polygon", "coordinates": rings}})
     };
@@ -149,8 +150,11 @@ fn varint(b: &mut &[u8]) -> u64 {
     n
 }
 
-/// Layer name, and of each feature the first value of its tags and its points.
-fn decode(tile: &[u8]) -> Vec<(String, Vec<(String, Vec<[f64; 2]>)>)> {
+/// The first value of a feature's tags, and its points.
+type Feature = (String, Vec<[f64; 2]>);
+
+/// Layers by name.
+fn decode(tile: &[u8]) -> Vec<(String, Vec<Feature>)> {
     let decode_layer = |layer: Vec<u8>| {
         let all = fields(&layer);
         let text = |n: u64| all.iter().filter(|(f, _)| *f == n).map(|(_, c)| c.clone()).collect::<Vec<_>>();
@@ -241,10 +245,22 @@ fn streets_of_the_city_are_checked() {
     let districts = RegionSet::from_geojson(&read("sh_districts_wgs84.geojson")).unwrap();
     let start = std::time::Instant::now();
     let report = streets.check(Some(&districts));
-    println!("{} streets checked in {:?}: coverage {:?}, {} problems", report.regions, start.elapsed(), report.coverage, report.problems.len());
+    println!(
+        "{} streets checked in {:?}: coverage {:?}, {} problems",
+        report.regions,
+        start.elapsed(),
+        report.coverage,
+        report.problems.len()
+    );
     assert!(report.coverage.unwrap() > 0.98);
     let simple = districts.simplified(100.0).unwrap();
     let overlaps = |s: &RegionSet| s.check(None).problems.iter().map(|p| p.area_km2).sum::<f64>();
-    println!("districts: {} corners, simplified {}; overlaps and gaps {:.4} km2, {:.4}", districts.corner_count(), simple.corner_count(), overlaps(&districts), overlaps(&simple));
+    println!(
+        "districts: {} corners, simplified {}; overlaps and gaps {:.4} km2, {:.4}",
+        districts.corner_count(),
+        simple.corner_count(),
+        overlaps(&districts),
+        overlaps(&simple)
+    );
     assert!(simple.corner_count() * 5 < districts.corner_count());
 }

@@ -22,10 +22,19 @@ fn all_geometry_types() {
         (json!({"type": "MultiLineString", "coordinates": [[p, q], [q, p]]}), 4),
         (json!({"type": "Polygon", "coordinates": [ring]}), 4),
         (json!({"type": "MultiPolygon", "coordinates": [[ring], [ring, ring]]}), 12),
-        (json!({"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": p}, {"type": "LineString", "coordinates": [p, q]}]}), 3),
-        (json!({"type": "Feature", "id": 7, "bbox": [1, 2, 3, 4], "properties": {"bbox": 1}, "geometry": {"type": "Point", "coordinates": p}}), 1),
+        (
+            json!({"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": p}, {"type": "LineString", "coordinates": [p, q]}]}),
+            3,
+        ),
+        (
+            json!({"type": "Feature", "id": 7, "bbox": [1, 2, 3, 4], "properties": {"bbox": 1}, "geometry": {"type": "Point", "coordinates": p}}),
+            1,
+        ),
         (json!({"type": "Feature", "properties": null, "geometry": null}), 0),
-        (json!({"type": "FeatureCollection", "crs": {}, "features": [{"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": p}}]}), 1),
+        (
+            json!({"type": "FeatureCollection", "crs": {}, "features": [{"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": p}}]}),
+            1,
+        ),
         (json!({"type": "Point", "coordinates": []}), 0),
     ];
     for (mut object, n) in cases {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 pub(crate) mod names;
 pub(crate) mod normalise;
+mod numbers;
 mod parse;
 
 /// What a stretch of the input is.
@@ -188,6 +189,11 @@ impl Address {
     }
 }
 
+/// 华隆路路口, but 外环交叉口: 外环路口 would be the corner of another road.
+pub(crate) fn crossing_word(road: &str) -> &'static str {
+    if road.ends_with(['路', '街', '道']) { "路口" } else { "交叉口" }
+}
+
 impl std::str::FromStr for Address {
     type Err = std::convert::Infallible;
 
@@ -214,15 +220,14 @@ impl fmt::Display for Address {
         for part in [&self.building, &self.unit, &self.floor, &self.room].into_iter().flatten() {
             f.write_str(part)?;
         }
-        if let Some(poi) = &self.poi {
+        let poi = self.poi.as_deref().unwrap_or("");
+        if self.crossings.is_empty() {
             f.write_str(poi)?;
-        }
-        if !self.crossings.is_empty() {
-            f.write_str(if self.is_crossing() { "/" } else { "近" })?;
-            f.write_str(&self.crossings.join("/"))?;
-            if self.is_crossing() {
-                f.write_str("路口")?;
-            }
+        } else if self.is_crossing() {
+            let word = crossing_word(self.crossings.last().map_or("", String::as_str));
+            write!(f, "/{}{word}{poi}", self.crossings.join("/"))?;
+        } else {
+            write!(f, "{poi}近{}", self.crossings.join("/"))?;
         }
         self.offset.map_or(Ok(()), |o| write!(f, "{o}"))
     }

@@ -86,7 +86,8 @@ fn uniform(c: char) -> char {
 fn digits_of_roads(chars: &mut [char]) {
     for i in 1..chars.len().saturating_sub(1) {
         let lone = chars[i].is_ascii_digit() && is_han(chars[i - 1]);
-        if lone && matches!(chars[i + 1], '路' | '村') && !matches!(chars[i - 1], '号' | '弄' | '室' | '楼' | '幢') {
+        if lone && matches!(chars[i + 1], '路' | '村') && !matches!(chars[i - 1], '号' | '弄' | '室' | '楼' | '幢')
+        {
             const DIGITS: [char; 10] = ['零', '一', '二', '三', '四', '五', '六', '七', '八', '九'];
             chars[i] = DIGITS[(chars[i] as u8 - b'0') as usize];
         }

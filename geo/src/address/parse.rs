@@ -1,7 +1,7 @@
 //! From text to [`Address`]: left to right, each recogniser in turn, the rest a place's name.
 
-use super::normalise::{Normalised, is_han, number};
-use super::{Address, Direction, HouseNumber, Offset, Part, PartKind, names};
+use super::normalise::{Normalised, is_han};
+use super::{Address, Part, PartKind, names};
 
 pub(super) fn parse(input: &str) -> Address {
     let text = Normalised::new(input);
@@ -43,43 +43,95 @@ fn finish(mut a: Address, poi: &str, found: Vec<Found>, text: &Normalised, input
     a
 }
 
-struct Parser<'a> {
-    c: &'a [char],
-    at: usize,
+pub(super) struct Parser<'a> {
+    pub(super) c: &'a [char],
+    pub(super) at: usize,
     found: Vec<Found>,
     poi: String,
-    a: Address,
+    pub(super) a: Address,
 }
 
 const CROSSING_WORDS: [&str; 18] = [
-    "十字路口", "丁字路口", "三岔路口", "交叉路口", "交叉口", "交汇处", "交会处", "交界处", "相交处", "交接处", "转角处", "转弯处",
-    "转角", "拐角", "路口", "交口", "道口", "口",
+    "十字路口",
+    "丁字路口",
+    "三岔路口",
+    "交叉路口",
+    "交叉口",
+    "交汇处",
+    "交会处",
+    "交界处",
+    "相交处",
+    "交接处",
+    "转角处",
+    "转弯处",
+    "转角",
+    "拐角",
+    "路口",
+    "交口",
+    "道口",
+    "口",
 ];
 
 /// After these a road's name can begin: what stands before is the name of a place.
-const PLACE_ENDS: [&str; 13] =
-    ["地铁站", "火车站", "公园", "医院", "大学", "中学", "小学", "广场", "小区", "花园", "大厦", "超市", "银行"];
+const PLACE_ENDS: [&str; 19] = [
+    "地铁站",
+    "火车站",
+    "公园",
+    "医院",
+    "大学",
+    "中学",
+    "小学",
+    "广场",
+    "小区",
+    "花园",
+    "大厦",
+    "超市",
+    "银行",
+    "园区",
+    "开发区",
+    "新片区",
+    "工业区",
+    "度假区",
+    "保税区",
+];
+
+/// What follows a road's name and is no other road.
+const AFTER_ROAD: [&str; 13] = [
+    "高架路",
+    "高架",
+    "步行街",
+    "上匝道",
+    "下匝道",
+    "匝道",
+    "北向南",
+    "南向北",
+    "东向西",
+    "西向东",
+    "出口处",
+    "入口处",
+    "地面道路",
+];
 
 impl Parser<'_> {
-    fn take(&mut self, kind: PartKind, to: usize, standard: Option<String>) {
+    pub(super) fn take(&mut self, kind: PartKind, to: usize, standard: Option<String>) {
         self.found.push((kind, self.at, to, standard));
         self.at = to;
     }
 
-    fn text(&self, from: usize, to: usize) -> String {
+    pub(super) fn text(&self, from: usize, to: usize) -> String {
         self.c[from..to].iter().collect()
     }
 
-    fn peek(&self, at: usize) -> Option<char> {
+    pub(super) fn peek(&self, at: usize) -> Option<char> {
         self.c.get(at).copied()
     }
 
-    fn starts(&self, at: usize, word: &str) -> Option<usize> {
+    pub(super) fn starts(&self, at: usize, word: &str) -> Option<usize> {
         let n = word.chars().count();
         (at + n <= self.c.len() && word.chars().eq(self.c[at..at + n].iter().copied())).then_some(at + n)
     }
 
-    fn any(&self, at: usize, words: &[&str]) -> Option<usize> {
+    pub(super) fn any(&self, at: usize, words: &[&str]) -> Option<usize> {
         words.iter().find_map(|w| self.starts(at, w))
     }
 
@@ -177,7 +229,8 @@ impl Parser<'_> {
         let to = self.ending(self.at, "区", 2..=4).or_else(|| self.ending(self.at, "县", 1..=4))?;
         let name = self.text(self.at, to);
         let known_word = ["小区", "社区", "园区", "校区", "厂区", "景区", "片区", "新区", "工业区", "开发区", "城区"];
-        let good = !known_word.iter().any(|w| name.ends_with(w)) && !name.contains(['路', '街', '弄', '号', '镇', '乡']);
+        let good =
+            !known_word.iter().any(|w| name.ends_with(w)) && !name.contains(['路', '街', '弄', '号', '镇', '乡']);
         (good && self.peek(to) != Some('路')).then_some((to, name))
     }
 
@@ -188,7 +241,7 @@ impl Parser<'_> {
             let two = ["大道", "公路", "大街"].iter().any(|w| self.starts(to - 2, w) == Some(to));
             to - at >= if two { 4 } else { 3 }
         });
-        road || self.street_at(at).is_some_and(|to| to - at >= 3 && !self.starts(at, "镇").is_some())
+        road || self.street_at(at).is_some_and(|to| to - at >= 3 && self.starts(at, "镇").is_none())
     }
 
     fn street_at(&self, from: usize) -> Option<usize> {
@@ -214,7 +267,8 @@ impl Parser<'_> {
 
     /// Where the road that begins here ends.
     fn road_at(&self, from: usize) -> Option<usize> {
-        if matches!(self.peek(from)?, '路' | '街' | '道' | '口') || self.any(from, &["大道", "大街", "公路"]).is_some() {
+        if matches!(self.peek(from)?, '路' | '街' | '道' | '口') || self.any(from, &["大道", "大街", "公路"]).is_some()
+        {
             return None;
         }
         for j in from..(from + 11).min(self.c.len()) {
@@ -239,6 +293,11 @@ impl Parser<'_> {
                 '道' => matches!(before, '大' | '国' | '省' | '县') && j - from >= 2,
                 '巷' => !matches!(before, '小' | '街'),
                 '线' => before == '环',
+                '环' => {
+                    matches!(before, '内' | '中' | '外')
+                        && j - from == 1
+                        && !matches!(next, Some('线' | '路' | '高' | '东' | '南' | '西' | '北'))
+                }
                 '速' => before == '高' && next != Some('公'),
                 '架' => before == '高' && next != Some('路') && j - from >= 2,
                 _ => false,
@@ -279,6 +338,12 @@ impl Parser<'_> {
         if self.a.road.is_some() && self.crossing_word() {
             return true;
         }
+        if self.a.road.is_some()
+            && let Some(to) = self.any(self.at, &AFTER_ROAD)
+        {
+            self.place(to);
+            return true;
+        }
         if self.at > 0 && self.offset() {
             return true;
         }
@@ -304,6 +369,13 @@ impl Parser<'_> {
         self.bare_number()
     }
 
+    /// The name of a place up to `to`.
+    fn place(&mut self, to: usize) {
+        let name = self.text(self.at, to);
+        self.poi.push_str(&name);
+        self.take(PartKind::Poi, to, None);
+    }
+
     fn road(&mut self) -> bool {
         let Some(to) = self.road_at(self.at) else { return false };
         // 徐家汇公园天平路: the road begins behind the place.
@@ -313,9 +385,7 @@ impl Parser<'_> {
                 k >= self.at + n && self.starts(k - n, w) == Some(k)
             }) && self.road_at(k) == Some(to)
             {
-                let place = self.text(self.at, k);
-                self.poi.push_str(&place);
-                self.take(PartKind::Poi, k, None);
+                self.place(k);
                 break;
             }
         }
@@ -332,7 +402,10 @@ impl Parser<'_> {
 
     fn crossing_word(&mut self) -> bool {
         let at = self.at;
-        let connector = self.any(at, &["靠近", "邻近", "临近", "到", "至", "出", "近", "靠", "与", "和", "跟", "同", "/", "-", "、", "&"]);
+        let connector = self.any(
+            at,
+            &["靠近", "邻近", "临近", "到", "至", "出", "近", "靠", "与", "和", "跟", "同", "/", "-", "、", "&"],
+        );
         let to = match connector {
             Some(to) if self.road_at(to).is_some() => Some(to),
             _ => {
@@ -345,225 +418,4 @@ impl Parser<'_> {
         }
         to.is_some()
     }
-
-    fn direction(&self, at: usize) -> Option<(Direction, usize)> {
-        use Direction::*;
-        const ALL: [(&str, Direction); 12] = [
-            ("东南", SouthEast),
-            ("东北", NorthEast),
-            ("西南", SouthWest),
-            ("西北", NorthWest),
-            ("南东", SouthEast),
-            ("北东", NorthEast),
-            ("南西", SouthWest),
-            ("北西", NorthWest),
-            ("东", East),
-            ("南", South),
-            ("西", West),
-            ("北", North),
-        ];
-        ALL.iter().find_map(|(word, d)| self.starts(at, word).map(|to| (*d, to)))
-    }
-
-    fn offset(&mut self) -> bool {
-        if self.a.offset.is_some() {
-            return false;
-        }
-        let lead = self.any(self.at, &["以", "往", "向", "偏", "之"]);
-        let Some((direction, end)) = self.direction(lead.unwrap_or(self.at)) else { return false };
-        let side = self.any(end, &["方向", "侧", "面", "边", "首", "角", "端", "方"]);
-        let mut at = side.unwrap_or(end);
-        at = self.any(at, &["大约", "大概", "约", "近"]).unwrap_or(at);
-        let distance = self.distance(at);
-        // Without a distance 之北 may be the end of a name.
-        let placed = self.a.road.is_some() || self.a.number.is_some() || self.a.village.is_some();
-        let bare = side.or(lead.and(Some(end))).filter(|_| placed);
-        let Some(to) = distance.map(|d| d.1).or(bare) else { return false };
-        let to = if distance.is_some() { self.any(to, &["左右", "处", "范围内"]).unwrap_or(to) } else { to };
-        let offset = Offset { direction, metres: distance.map(|d| d.0) };
-        self.a.offset = Some(offset);
-        self.take(PartKind::Offset, to, Some(offset.to_string()));
-        true
-    }
-
-    /// Metres, and where the text goes on.
-    fn distance(&self, at: usize) -> Option<(f64, usize)> {
-        let (whole, mut to) = number(self.c, at)?;
-        let mut value = f64::from(whole);
-        if self.peek(to) == Some('.')
-            && let Some((fraction, end)) = number(self.c, to + 1).filter(|(_, end)| *end <= to + 5)
-        {
-            value += f64::from(fraction) / 10f64.powi((end - to - 1) as i32);
-            to = end;
-        }
-        for (unit, factor) in [("公里", 1000.0), ("千米", 1000.0), ("KM", 1000.0), ("里", 500.0), ("米", 1.0), ("M", 1.0)] {
-            if let Some(end) = self.starts(to, unit) {
-                return Some((value * factor, end));
-            }
-        }
-        None
-    }
-
-    /// Numbers with their unit: lanes, houses, buildings, floors, rooms.
-    fn numbered(&mut self) -> bool {
-        let from = self.at;
-        let provisional = self.starts(from, "临").is_some() && number(self.c, from + 1).is_some();
-        let letter = match self.c[from] {
-            c @ ('甲' | '乙' | '丙' | '丁') if number(self.c, from + 1).is_some() => Some(c),
-            _ => None,
-        };
-        let start = from + usize::from(provisional || letter.is_some());
-        let Some((n, end)) = number(self.c, start) else { return self.lettered() };
-        if let Some(to) = self.any(end, &["支弄"]) {
-            return self.lane(to, n);
-        }
-        if let Some(to) = self.starts(end, "弄").or_else(|| self.starts(end, "巷")) {
-            return self.lane(to, n);
-        }
-        if let Some((m, e)) = self.starts(end, "支").and_then(|p| number(self.c, p)) {
-            if let Some(to) = self.starts(e, "弄") {
-                let fresh = self.a.lane.is_none() && self.a.sub_lane.is_none();
-                if fresh {
-                    (self.a.lane, self.a.sub_lane) = (Some(n), Some(m));
-                    self.take(PartKind::Lane, to, Some(format!("{n}弄{m}支弄")));
-                }
-                return fresh;
-            }
-            if let Some(to) = self.starts(e, "号") {
-                return self.house(to, HouseNumber { first: n, branch: Some(m), provisional, suffix: letter, ..Default::default() });
-            }
-        }
-        let joined = self.any(end, &["号-", "号至", "号、", "-", "至", "、", "到"]).and_then(|p| number(self.c, p));
-        if let Some((m, e)) = joined {
-            if let Some(to) = self.starts(e, "号").filter(|to| self.peek(*to) != Some('楼')) {
-                let range = m > n;
-                let (last, branch) = if range { (Some(m), None) } else { (None, Some(m)) };
-                return self.house(to, HouseNumber { first: n, last, branch, provisional, suffix: letter });
-            }
-            if self.starts(e, "弄").is_some_and(|to| self.lane(to, n)) {
-                return true;
-            }
-        }
-        if let Some(to) = self.any(end, &["号楼", "幢", "座"]) {
-            let unit = if self.c[to - 1] == '楼' { "号楼" } else if self.c[to - 1] == '幢' { "幢" } else { "座" };
-            return self.building(to, format!("{n}{unit}"));
-        }
-        if let Some(to) = self.starts(end, "单元") {
-            return set(&mut self.a.unit, format!("{n}单元")) && self.done(PartKind::Unit, to, format!("{n}单元"));
-        }
-        if let Some(mut to) = self.starts(end, "号") {
-            let mut house = HouseNumber { first: n, provisional, suffix: letter, ..Default::default() };
-            if let Some((m, e)) = self.any(to, &["之", "附"]).and_then(|p| number(self.c, p)) {
-                (house.branch, to) = (Some(m), e);
-            }
-            if let Some(c @ ('甲' | '乙' | '丙' | '丁' | 'A'..='F')) = self.peek(to)
-                && letter.is_none()
-                && !self.peek(to + 1).is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '座' | '幢' | '楼' | '区' | '-'))
-            {
-                house.suffix = Some(c);
-                to += 1;
-            }
-            return self.house(to, house);
-        }
-        if let Some(to) = self.any(end, &["层", "楼", "F"]).filter(|to| !matches!(self.peek(*to), Some('梯' | '宇' | '盘'))) {
-            return set(&mut self.a.floor, format!("{n}层")) && self.done(PartKind::Floor, to, format!("{n}层"));
-        }
-        if let Some(to) = self.any(end, &["室", "房", "铺"]) {
-            // 012室 stays so.
-            let text = if self.c[start].is_ascii_digit() { self.text(start, end) } else { n.to_string() };
-            return set(&mut self.a.room, format!("{text}室")) && self.done(PartKind::Room, to, format!("{text}室"));
-        }
-        if let Some(to) = self.any(end, &["组", "队"]) {
-            let text = format!("{n}{}", self.c[to - 1]);
-            return set(&mut self.a.group, text.clone()) && self.done(PartKind::Group, to, text);
-        }
-        self.lettered()
-    }
-
-    fn done(&mut self, kind: PartKind, to: usize, text: String) -> bool {
-        self.take(kind, to, Some(text));
-        true
-    }
-
-    fn lane(&mut self, to: usize, n: u32) -> bool {
-        if self.a.lane.is_none() && self.a.number.is_none() {
-            self.a.lane = Some(n);
-            return self.done(PartKind::Lane, to, format!("{n}弄"));
-        }
-        if self.a.lane.is_some() && self.a.sub_lane.is_none() && self.a.number.is_none() {
-            self.a.sub_lane = Some(n);
-            return self.done(PartKind::SubLane, to, format!("{n}支弄"));
-        }
-        false
-    }
-
-    fn house(&mut self, to: usize, house: HouseNumber) -> bool {
-        if self.a.number.is_none() {
-            let text = house.to_string();
-            self.a.number = Some(house);
-            return self.done(PartKind::Number, to, text);
-        }
-        // A second 号 is a building of the first.
-        self.building(to, format!("{}号楼", house.first))
-    }
-
-    fn building(&mut self, to: usize, text: String) -> bool {
-        set(&mut self.a.building, text.clone()) && self.done(PartKind::Building, to, text)
-    }
-
-    /// A301室, B座, B1层, 12-34室, 地下1层.
-    fn lettered(&mut self) -> bool {
-        let from = self.at;
-        if let Some((n, end)) = self.starts(from, "地下").and_then(|p| number(self.c, p))
-            && let Some(to) = self.any(end, &["层", "楼"])
-        {
-            return set(&mut self.a.floor, format!("地下{n}层")) && self.done(PartKind::Floor, to, format!("地下{n}层"));
-        }
-        let mut end = from;
-        while end < self.c.len() && end - from < 12 && (self.c[end].is_ascii_alphanumeric() || self.c[end] == '-') {
-            end += 1;
-        }
-        if end == from || !self.c[from].is_ascii_alphanumeric() {
-            return false;
-        }
-        let run = self.text(from, end);
-        if let Some(to) = self.any(end, &["室", "房", "铺"]) {
-            return set(&mut self.a.room, format!("{run}室")) && self.done(PartKind::Room, to, format!("{run}室"));
-        }
-        if let Some(to) = self.any(end, &["座", "幢", "号楼", "楼"]).filter(|_| run.len() <= 3) {
-            let unit = self.text(end, to);
-            return self.building(to, format!("{run}{unit}"));
-        }
-        if let Some(to) = self.starts(end, "层").filter(|_| run.len() <= 4) {
-            return set(&mut self.a.floor, format!("{run}层")) && self.done(PartKind::Floor, to, format!("{run}层"));
-        }
-        false
-    }
-
-    /// 漕溪北路123, 120弄4, 5号301: digits whose unit was left out.
-    fn bare_number(&mut self) -> bool {
-        if !self.c[self.at].is_ascii_digit() || (self.a.road.is_none() && self.a.village.is_none()) {
-            return false;
-        }
-        let Some((n, to)) = number(self.c, self.at) else { return false };
-        let measure = self.any(to, &["米", "公里", "千米", "KM", "M", "年", "月", "日", "点", "路", "%", "."]);
-        if measure.is_some() {
-            return false;
-        }
-        if self.a.number.is_none() {
-            let house = HouseNumber { first: n, ..Default::default() };
-            return self.house(to, house);
-        }
-        let text = format!("{}室", self.text(self.at, to));
-        set(&mut self.a.room, text.clone()) && self.done(PartKind::Room, to, text)
-    }
-}
-
-/// Once only: a second one stays unrecognised.
-fn set(slot: &mut Option<String>, value: String) -> bool {
-    let free = slot.is_none();
-    if free {
-        *slot = Some(value);
-    }
-    free
 }

@@ -1,7 +1,11 @@
 //! Where two roads meet, and places told by a distance from there.
 
-use super::{Entry, Gazetteer};
-use crate::address::Offset;
+use std::fmt::Write as _;
+
+use super::geocode::{Admin, Candidate, RoadHit};
+use super::names::Edit;
+use super::{Entry, Gazetteer, MatchLevel, RoadPart};
+use crate::address::{Address, Offset, crossing_word};
 use crate::shape::M_PER_DEGREE;
 use crate::units::LonLat;
 
@@ -11,16 +15,100 @@ const REACH_M: f64 = 300.0;
 
 /// The crossing of two roads.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Crossing {
-    pub at: LonLat,
+struct Crossing {
+    at: LonLat,
     /// Distance of the two roads' nearest addresses in metres; 0 for a surveyed crossing.
-    pub gap_m: f64,
+    gap_m: f64,
 }
 
 impl Gazetteer {
+    /// Places for the text's two roads; the roads themselves if they do not meet.
+    pub(super) fn crossings(&self, a: &Address, admin: &Admin, found: &mut Vec<Candidate>) {
+        let hits = |name: &str| match self.roads.get(name) {
+            Some(road) => vec![RoadHit { road, edit: Edit::None, quality: 1.0 }],
+            None => {
+                let mut hits = self.roads_within(name);
+                hits.sort_by(|x, y| y.quality.total_cmp(&x.quality).then(x.road.cmp(&y.road)));
+                hits.dedup_by_key(|h| h.road);
+                hits.truncate(6);
+                hits
+            }
+        };
+        let (Some(first), Some(second)) = (&a.road, a.crossings.first()) else { return };
+        let (firsts, seconds) = (hits(first), hits(second));
+        for x in &firsts {
+            for y in seconds.iter().filter(|y| y.road != x.road) {
+                let parts = &self.parts[x.road as usize];
+                for part in parts {
+                    if admin.district.is_some_and(|(id, _)| id != part.district)
+                        && parts.iter().any(|p| Some(p.district) == admin.district.map(|d| d.0))
+                    {
+                        continue;
+                    }
+                    self.crossing_candidate(a, admin, *x, *y, part, parts, found);
+                }
+            }
+        }
+        // The roads of the text that are known, if they do not meet.
+        if found.is_empty() {
+            for hit in firsts.iter().chain(&seconds) {
+                let parts = &self.parts[hit.road as usize];
+                for part in parts {
+                    let (score, mut notes) = self.rate_part(admin, *hit, part, parts);
+                    let other = if firsts.iter().any(|h| h.road == hit.road) { second } else { first };
+                    let _ = write!(notes, "；未能定出与「{other}」的路口");
+                    self.road_itself(a, hit.road, part, score * 0.8, notes, found);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call, the candidate's context")]
+    fn crossing_candidate(
+        &self,
+        a: &Address,
+        admin: &Admin,
+        x: RoadHit,
+        y: RoadHit,
+        part: &RoadPart,
+        parts: &[RoadPart],
+        found: &mut Vec<Candidate>,
+    ) {
+        let (score, mut notes) = self.rate_part(admin, x, part, parts);
+        if y.edit != Edit::None {
+            let _ = write!(notes, "；相交道路按「{}」更正", self.roads.name(y.road));
+        }
+        let other = self.roads.name(y.road);
+        let names = format!("{}/{other}{}", self.head(part.district, Some(x.road)), crossing_word(other));
+        let Ok(c) = self.crossing(x.road, y.road, Some(part.district)) else { return };
+        let mut factor = 0.97 * (1.0 - c.gap_m / 3_000.0);
+        notes.push_str(if c.gap_m == 0.0 { "；路口为实测点" } else { "；路口由两路门牌推算" });
+        let (mut place, mut address) = (c.at, names);
+        if let Some(offset) = a.offset {
+            let (moved, along) = self.displaced(place, offset, Some(x.road));
+            place = moved;
+            if offset.metres.is_some() {
+                factor *= if along { 0.95 } else { 0.88 };
+                let _ = write!(notes, "；{offset}{}", if along { "（沿路）" } else { "（按方位）" });
+            }
+            let _ = write!(address, "{offset}");
+        }
+        found.push(Candidate {
+            score: score * (0.5 + 0.5 * y.quality) * factor,
+            level: MatchLevel::Crossing,
+            place,
+            entry: None,
+            road: Some(x.road),
+            district: Some(part.district),
+            street: None,
+            address,
+            notes,
+        });
+    }
+
     /// Where two roads cross, within a district if one is given. `Err` has the nearest approach of
     /// roads that do not, a point of the first.
-    pub(super) fn crossing(&self, a: u32, b: u32, district: Option<u16>) -> Result<Crossing, Option<Crossing>> {
+    fn crossing(&self, a: u32, b: u32, district: Option<u16>) -> Result<Crossing, Option<Crossing>> {
         let within = |e: &&Entry| district.is_none_or(|d| e.district == d);
         let entries_a: Vec<Entry> = self.entries_of(a).iter().filter(within).copied().collect();
         if let Some(surveyed) = self.crossings.get(&(a.min(b), a.max(b))) {

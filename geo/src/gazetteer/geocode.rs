@@ -18,31 +18,31 @@ const LIMIT: usize = 10;
 
 /// A road that the text may name.
 #[derive(Debug, Clone, Copy)]
-struct RoadHit {
-    road: u32,
-    edit: Edit,
+pub(super) struct RoadHit {
+    pub road: u32,
+    pub edit: Edit,
     /// 1 if the text names it exactly and nothing else.
-    quality: f64,
+    pub quality: f64,
 }
 
 /// What the text says about district and street, as ids.
-struct Admin {
-    district: Option<(u16, Edit)>,
+pub(super) struct Admin {
+    pub district: Option<(u16, Edit)>,
     /// Said, but not known here.
     unknown_district: Option<String>,
     street: Option<(u16, Edit)>,
 }
 
-struct Candidate {
-    score: f64,
-    level: MatchLevel,
-    place: LonLat,
-    entry: Option<Entry>,
-    road: Option<u32>,
-    district: Option<u16>,
-    street: Option<u16>,
-    address: String,
-    notes: String,
+pub(super) struct Candidate {
+    pub score: f64,
+    pub level: MatchLevel,
+    pub place: LonLat,
+    pub entry: Option<Entry>,
+    pub road: Option<u32>,
+    pub district: Option<u16>,
+    pub street: Option<u16>,
+    pub address: String,
+    pub notes: String,
 }
 
 impl Gazetteer {
@@ -70,15 +70,13 @@ impl Gazetteer {
         found.dedup_by(|x, y| x.address == y.address && x.level == y.level);
         found.truncate(LIMIT);
         let close = found.len() > 1 && found[1].score > found[0].score * 0.97 && found[1].road != found[0].road;
-        found
-            .into_iter()
-            .enumerate()
-            .map(|(i, c)| self.answer(c, if i == 0 && close { 0.8 } else { 1.0 }))
-            .collect()
+        found.into_iter().enumerate().map(|(i, c)| self.answer(c, if i == 0 && close { 0.8 } else { 1.0 })).collect()
     }
 
     fn answer(&self, c: Candidate, factor: f64) -> Match {
-        let name = |id: Option<u16>, names: &super::Names| id.map_or_else(String::new, |id| names.name(u32::from(id)).to_owned());
+        let name = |id: Option<u16>, names: &super::Names| {
+            id.map_or_else(String::new, |id| names.name(u32::from(id)).to_owned())
+        };
         let mut explanation = format!("定位到{}级", c.level.zh());
         explanation.push_str(&c.notes);
         if factor < 1.0 {
@@ -122,8 +120,9 @@ impl Gazetteer {
         if let Some(road) = named.into_iter().flatten().find_map(|n| self.roads.get(n)) {
             hits.push(RoadHit { road, edit: Edit::None, quality: 1.0 });
             // Elsewhere than told, the name may be another's with an error.
-            let elsewhere = admin.district.is_some_and(|(d, _)| self.parts[road as usize].iter().all(|p| p.district != d))
-                || admin.street.is_some_and(|(s, _)| self.entries_of(road).iter().all(|e| e.street != s));
+            let elsewhere =
+                admin.district.is_some_and(|(d, _)| self.parts[road as usize].iter().all(|p| p.district != d))
+                    || admin.street.is_some_and(|(s, _)| self.entries_of(road).iter().all(|e| e.street != s));
             if !elsewhere {
                 return hits;
             }
@@ -153,7 +152,7 @@ impl Gazetteer {
     }
 
     /// Roads named in a stretch of text, exactly or with one error.
-    fn roads_within(&self, zone: &str) -> Vec<RoadHit> {
+    pub(super) fn roads_within(&self, zone: &str) -> Vec<RoadHit> {
         // Nobody writes longer ones; a page pasted into the field must not cost seconds.
         const LONGEST: usize = 40;
         let all: Vec<char> = zone.chars().collect();
@@ -175,7 +174,7 @@ impl Gazetteer {
         exact.into_iter().chain(similar).map(rate).filter(|h| h.quality > 0.2).collect()
     }
 
-    fn rate_part(&self, admin: &Admin, hit: RoadHit, part: &RoadPart, parts: &[RoadPart]) -> (f64, String) {
+    pub(super) fn rate_part(&self, admin: &Admin, hit: RoadHit, part: &RoadPart, parts: &[RoadPart]) -> (f64, String) {
         let mut notes = String::new();
         let road = self.roads.name(hit.road);
         if hit.edit != Edit::None {
@@ -243,8 +242,12 @@ impl Gazetteer {
             // Numbers of the road itself and of lanes run together along it.
             let wanted = if lane > 0 { Some(lane) } else { asked };
             if let Some(wanted) = wanted {
-                let mut row: Vec<(u32, &Entry)> =
-                    entries.iter().filter(here).map(|e| (if e.lane > 0 { e.lane } else { e.first }, e)).filter(|(n, _)| *n > 0).collect();
+                let mut row: Vec<(u32, &Entry)> = entries
+                    .iter()
+                    .filter(here)
+                    .map(|e| (if e.lane > 0 { e.lane } else { e.first }, e))
+                    .filter(|(n, _)| *n > 0)
+                    .collect();
                 row.sort_by_key(|(n, _)| *n);
                 if let Some((place, entry, how)) = between(&row, wanted) {
                     let mut notes = notes.clone();
@@ -271,7 +274,15 @@ impl Gazetteer {
     }
 
     /// The road's middle, or the place told from it.
-    fn road_itself(&self, a: &Address, road: u32, part: &RoadPart, score: f64, mut notes: String, found: &mut Vec<Candidate>) {
+    pub(super) fn road_itself(
+        &self,
+        a: &Address,
+        road: u32,
+        part: &RoadPart,
+        score: f64,
+        mut notes: String,
+        found: &mut Vec<Candidate>,
+    ) {
         let middle = LonLat { lon: part.lon, lat: part.lat };
         // The mean of a bent road may lie beside it.
         let nearest = self.entries_of(road).iter().filter(|e| e.district == part.district).min_by(|x, y| {
@@ -297,7 +308,17 @@ impl Gazetteer {
 
     /// Entries of one lane (or of the road) that have the number, or else the lane itself.
     #[expect(clippy::too_many_arguments, reason = "one call, the candidate's context")]
-    fn houses(&self, a: &Address, admin: &Admin, lane: &[Entry], hit: RoadHit, part: &RoadPart, score: f64, notes: &str, found: &mut Vec<Candidate>) {
+    fn houses(
+        &self,
+        a: &Address,
+        admin: &Admin,
+        lane: &[Entry],
+        hit: RoadHit,
+        part: &RoadPart,
+        score: f64,
+        notes: &str,
+        found: &mut Vec<Candidate>,
+    ) {
         let here = lane.iter().filter(|e| e.district == part.district);
         let house = a.number.clone().unwrap_or_default();
         let sub_lane = a.sub_lane.unwrap_or(0);
@@ -367,89 +388,9 @@ impl Gazetteer {
         });
     }
 
-    fn head(&self, district: u16, road: Option<u32>) -> String {
+    pub(super) fn head(&self, district: u16, road: Option<u32>) -> String {
         let road = road.map_or("", |id| self.roads.name(id));
         [self.city.as_str(), self.districts.name(u32::from(district)), road].concat()
-    }
-
-    fn crossings(&self, a: &Address, admin: &Admin, found: &mut Vec<Candidate>) {
-        let hits = |name: &str| match self.roads.get(name) {
-            Some(road) => vec![RoadHit { road, edit: Edit::None, quality: 1.0 }],
-            None => {
-                let mut hits = self.roads_within(name);
-                hits.sort_by(|x, y| y.quality.total_cmp(&x.quality).then(x.road.cmp(&y.road)));
-                hits.dedup_by_key(|h| h.road);
-                hits.truncate(6);
-                hits
-            }
-        };
-        let (Some(first), Some(second)) = (&a.road, a.crossings.first()) else { return };
-        let (firsts, seconds) = (hits(first), hits(second));
-        for x in &firsts {
-            for y in seconds.iter().filter(|y| y.road != x.road) {
-                let parts = &self.parts[x.road as usize];
-                for part in parts {
-                    if admin.district.is_some_and(|(id, _)| id != part.district) && parts.iter().any(|p| Some(p.district) == admin.district.map(|d| d.0)) {
-                        continue;
-                    }
-                    self.crossing_candidate(a, admin, *x, *y, part, parts, found);
-                }
-            }
-        }
-        // The roads of the text that are known, if they do not meet.
-        if found.is_empty() {
-            for hit in firsts.iter().chain(&seconds) {
-                let parts = &self.parts[hit.road as usize];
-                for part in parts {
-                    let (score, mut notes) = self.rate_part(admin, *hit, part, parts);
-                    let other = if firsts.iter().any(|h| h.road == hit.road) { second } else { first };
-                    let _ = write!(notes, "；未能定出与「{other}」的路口");
-                    self.road_itself(a, hit.road, part, score * 0.8, notes, found);
-                }
-            }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call, the candidate's context")]
-    fn crossing_candidate(
-        &self,
-        a: &Address,
-        admin: &Admin,
-        x: RoadHit,
-        y: RoadHit,
-        part: &RoadPart,
-        parts: &[RoadPart],
-        found: &mut Vec<Candidate>,
-    ) {
-        let (score, mut notes) = self.rate_part(admin, x, part, parts);
-        if y.edit != Edit::None {
-            let _ = write!(notes, "；相交道路按「{}」更正", self.roads.name(y.road));
-        }
-        let names = format!("{}/{}路口", self.head(part.district, Some(x.road)), self.roads.name(y.road));
-        let Ok(c) = self.crossing(x.road, y.road, Some(part.district)) else { return };
-        let mut factor = 0.97 * (1.0 - c.gap_m / 3_000.0);
-        notes.push_str(if c.gap_m == 0.0 { "；路口为实测点" } else { "；路口由两路门牌推算" });
-        let (mut place, mut address) = (c.at, names);
-        if let Some(offset) = a.offset {
-            let (moved, along) = self.displaced(place, offset, Some(x.road));
-            place = moved;
-            if offset.metres.is_some() {
-                factor *= if along { 0.95 } else { 0.88 };
-                let _ = write!(notes, "；{offset}{}", if along { "（沿路）" } else { "（按方位）" });
-            }
-            let _ = write!(address, "{offset}");
-        }
-        found.push(Candidate {
-            score: score * (0.5 + 0.5 * y.quality) * factor,
-            level: MatchLevel::Crossing,
-            place,
-            entry: None,
-            road: Some(x.road),
-            district: Some(part.district),
-            street: None,
-            address,
-            notes,
-        });
     }
 
     /// The street or district, if no road is known.

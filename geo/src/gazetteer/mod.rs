@@ -215,11 +215,19 @@ impl GazetteerBuilder {
         let district = present_name(&district).map_or(district, str::to_owned);
         let street = or(row.street, parsed.street);
         let house = if row.lane.trim().is_empty() && row.number.trim().is_empty() {
-            if parts_given { Address::parse(row.address) } else { Address { lane: parsed.lane, sub_lane: parsed.sub_lane, number: parsed.number, ..Default::default() } }
+            if parts_given {
+                Address::parse(row.address)
+            } else {
+                Address { lane: parsed.lane, sub_lane: parsed.sub_lane, number: parsed.number, ..Default::default() }
+            }
         } else {
             let unit = |text: &str, unit: &str| {
                 let text = text.trim();
-                if text.is_empty() || text.ends_with(|c: char| !c.is_ascii_digit()) { text.to_owned() } else { format!("{text}{unit}") }
+                if text.is_empty() || text.ends_with(|c: char| !c.is_ascii_digit()) {
+                    text.to_owned()
+                } else {
+                    format!("{text}{unit}")
+                }
             };
             Address::parse(&format!("某路{}{}", unit(row.lane, "弄"), unit(row.number, "号")))
         };
@@ -369,7 +377,12 @@ impl Gazetteer {
         let names = self.roads.heap_bytes() + self.streets.heap_bytes() + self.districts.heap_bytes();
         // A node of the tree has six children at most and half as many at least.
         let tree = self.entries.len() * (size_of::<rstar::RTreeNode<Leaf>>() * 3 / 2);
-        self.entries.capacity() * size_of::<Entry>() + self.texts.capacity() + self.starts.len() * 4 + parts + names + tree
+        self.entries.capacity() * size_of::<Entry>()
+            + self.texts.capacity()
+            + self.starts.len() * 4
+            + parts
+            + names
+            + tree
     }
 
     /// The nearest address of a point. `None` for points not on Earth and an empty gazetteer; how

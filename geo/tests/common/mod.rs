@@ -59,9 +59,8 @@ pub fn city(seed: u64, houses: usize, roads: usize) -> City {
     let per_road = houses.div_ceil(roads * 16);
     let districts = RegionSet::shanghai();
     for (d, region) in districts.iter().enumerate() {
-        let streets: Vec<String> = (0..12)
-            .map(|i| stem(rng, &chars) + if (d + i) % 3 == 0 { "镇" } else { "街道" })
-            .collect();
+        let streets: Vec<String> =
+            (0..12).map(|i| stem(rng, &chars) + if (d + i) % 3 == 0 { "镇" } else { "街道" }).collect();
         // Each district around its label, none overlapping much: 6 km wide is room enough.
         let (cx, cy) = region.label;
         let elsewhere = made.roads.len();
@@ -71,7 +70,8 @@ pub fn city(seed: u64, houses: usize, roads: usize) -> City {
                 made.roads[rng.below(elsewhere)].name.clone()
             } else {
                 loop {
-                    let suffix = ["路", "路", "路", "路", "东路", "西路", "南路", "北路", "中路", "公路", "大道", "街"][rng.below(12)];
+                    let suffix = ["路", "路", "路", "路", "东路", "西路", "南路", "北路", "中路", "公路", "大道", "街"]
+                        [rng.below(12)];
                     let name = stem(rng, &chars) + suffix;
                     if used.insert(name.clone()) {
                         break name;
@@ -83,7 +83,11 @@ pub fn city(seed: u64, houses: usize, roads: usize) -> City {
             let length = 1_000.0 + 4_000.0 * rng.unit();
             let slope = (rng.unit() - 0.5) * 0.2;
             let (dx, dy) = if east_west { (1.0, slope) } else { (slope, 1.0) };
-            if east_west { x -= length / 2.0 } else { y -= length / 2.0 }
+            if east_west {
+                x -= length / 2.0
+            } else {
+                y -= length / 2.0
+            }
             let at = |t: f64, side: f64| {
                 let (px, py) = (x + dx * t - dy * side, y + dy * t + dx * side);
                 [cx + px * METRE_EAST, cy + py * METRE, px, py]
@@ -99,7 +103,8 @@ pub fn city(seed: u64, houses: usize, roads: usize) -> City {
                 let in_lane = if rng.chance(0.1) { 1 + rng.below(12) } else { 0 };
                 for h in 0..in_lane.max(1) {
                     let [lon, lat, px, py] = at(t, side * (1.0 + h as f64));
-                    let cell = |v: f64, cells: f64| (((v + 3_000.0) / 6_000.0 * cells) as usize).min(cells as usize - 1);
+                    let cell =
+                        |v: f64, cells: f64| (((v + 3_000.0) / 6_000.0 * cells) as usize).min(cells as usize - 1);
                     made.houses.push(House {
                         district: region.name.clone(),
                         street: streets[cell(px, 4.0) * 3 + cell(py, 3.0)].clone(),
@@ -202,7 +207,10 @@ pub fn perturbed(rng: &mut Random, h: &House) -> String {
     let text = format!("{city}{district}{street}{road}{lane}{}{unit}{room}", digits(h.number));
     match rng.below(8) {
         // Full width.
-        0 => text.chars().map(|c| if c.is_ascii_digit() { char::from_u32(c as u32 + 0xfee0).unwrap() } else { c }).collect(),
+        0 => text
+            .chars()
+            .map(|c| if c.is_ascii_digit() { char::from_u32(c as u32 + 0xfee0).unwrap() } else { c })
+            .collect(),
         1 => text.replace('弄', "弄 "),
         _ => text,
     }
