@@ -39,6 +39,13 @@ pub struct DatasetCard {
     pub version: u64,
 }
 
+/// The latest event: a day where the dataset's time is one, otherwise to the minute.
+fn data_time(dataset: &Dataset, ms: i64) -> String {
+    let kind = dataset.time.as_deref().and_then(|name| dataset.field(name)).map(|f| f.kind);
+    let text = format::minute(ms);
+    if kind == Some(FieldType::Date) { text[..10].to_string() } else { text }
+}
+
 impl DatasetCard {
     pub fn new(dataset: &Dataset, state: &DatasetState, lang: Lang) -> Self {
         Self {
@@ -46,7 +53,7 @@ impl DatasetCard {
             label: lang.pick(&dataset.label).to_string(),
             description: dataset.description.clone(),
             rows: format::integer(i64::try_from(state.rows).unwrap_or(i64::MAX)),
-            data_time: state.watermark.map(format::minute).unwrap_or_default(),
+            data_time: state.watermark.map(|ms| data_time(dataset, ms)).unwrap_or_default(),
             version: state.version,
         }
     }

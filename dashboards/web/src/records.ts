@@ -50,7 +50,7 @@ function recordTable(set: DatasetView, list: RecordList, columns: string[]): HTM
   const fields = columns.map((name) => set.fields.find((f) => f.name === name)).filter((f): f is FieldView => Boolean(f));
   const numeric = (f: FieldView) => f.type === "int" || f.type === "decimal";
   return h("div", { class: "scroll" }, h("table", { class: "grid" },
-    h("thead", null, h("tr", null, fields.map((f) => h("th", { scope: "col", class: numeric(f) ? "num" : undefined }, f.label)), h("th", { scope: "col" }, t("状态", "State")))),
+    h("thead", null, h("tr", null, fields.map((f) => h("th", { scope: "col", class: numeric(f) ? "num" : undefined }, f.label)), h("th", { scope: "col" }, t("登记状态", "Registration")))),
     h("tbody", null, list.records.map((r) => h("tr", null, fields.map((f, i) => {
       const value = text(set, f.name, r.fields[f.name] ?? null);
       return h("td", { class: numeric(f) ? "num" : value.length > 40 ? "long" : undefined }, i === 0 ? h("a", { href: `/records/${set.name}/${encodeURIComponent(r.id)}` }, value || r.id) : h("span", null, value));
@@ -65,7 +65,7 @@ function listPage(): void {
   const params = new URLSearchParams(location.search);
   form.append(h("input", { type: "search", name: "q", placeholder: t("名称或编号", "Name or number"), value: params.get("q") ?? "", "aria-label": t("名称或编号", "Name or number") }),
     ...codes.map((f) => h("label", null, f.label, h("select", { name: `f.${f.name}` }, h("option", { value: "" }, t("全部", "all")), f.codes.map(([v, label]) => h("option", { value: v, selected: params.get(`f.${f.name}`) === v }, label))))),
-    h("label", null, t("状态", "State"), h("select", { name: "state" }, h("option", { value: "" }, t("全部", "all")), Object.entries(STATES).map(([v, label]) => h("option", { value: v, selected: params.get("state") === v }, label)))),
+    h("label", null, t("登记状态", "Registration"), h("select", { name: "state" }, h("option", { value: "" }, t("全部", "all")), Object.entries(STATES).map(([v, label]) => h("option", { value: v, selected: params.get("state") === v }, label)))),
     h("button", { type: "submit", class: "primary" }, t("查找", "Find")));
   const cursors: (string | null)[] = [];
   let cursor: string | null = null;
