@@ -12,7 +12,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
-use zonglan_catalog::load::CatalogueErrors;
+use zonglan_catalog::load::{CatalogueErrors, Problem};
 use zonglan_catalog::traits::{Clock, RowSink};
 use zonglan_catalog::{Catalogue, Principal};
 
@@ -33,6 +33,7 @@ pub struct Inner {
     pub frames: crate::frames::Frames,
     pub live: Live,
     pub metrics: Metrics,
+    pub models: crate::models::Models,
     pub clock: Arc<dyn Clock>,
     /// Everything here is generated.
     pub demo: bool,
@@ -90,6 +91,7 @@ impl App {
             frames: crate::frames::Frames::new(config.cache.frames_mb << 20),
             live: Live::default(),
             metrics: Metrics::default(),
+            models: crate::models::Models::new(&dir),
             requests: limiter(Quota::per_second, config.limits.requests_per_second),
             waiting: crate::jobs::Waiting::default(),
             stopping: CancellationToken::new(),
@@ -154,10 +156,14 @@ impl App {
     }
 }
 
-/// The catalogue that the configuration names.
+/// The catalogue that the configuration names, with the rule files of the models checked too.
 pub fn load_catalogue(config: &Config) -> Result<Catalogue, CatalogueErrors> {
     let overlays: Vec<&Path> = config.overlays.iter().map(PathBuf::as_path).collect();
-    Catalogue::load(&config.packs, &overlays)
+    let catalogue = Catalogue::load(&config.packs, &overlays)?;
+    zonglan_models::check(&catalogue).map_err(|error| {
+        CatalogueErrors(vec![Problem { file: "models".into(), line: 0, message: error.to_string() }])
+    })?;
+    Ok(catalogue)
 }
 
 fn column_options(config: &Config) -> zonglan_olap::Options {

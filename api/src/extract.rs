@@ -125,7 +125,7 @@ fn permits(scope: &str, safe: bool, path: &str) -> bool {
     let under = |prefix: &str| {
         path.strip_prefix("/api/v1/").is_some_and(|rest| rest == prefix || rest.starts_with(&format!("{prefix}/")))
     };
-    let asks = || under("query") || under("search") || under("geo");
+    let asks = || under("query") || under("search") || under("geo") || under("models");
     match scope {
         "*" | "write" => true,
         "read" => safe || asks(),
@@ -317,6 +317,7 @@ mod tests {
         assert!(
             !permits("query", false, "/api/v1/import/incident") && permits("import", false, "/api/v1/import/incident")
         );
+        assert!(permits("read", false, "/api/v1/models/wci/evaluate"));
         assert!(permits("read", false, "/api/v1/search") && !permits("read", false, "/api/v1/records/premises"));
     }
 

@@ -15,6 +15,7 @@ pub mod live;
 pub mod memory;
 pub mod metrics;
 pub mod middleware;
+pub mod models;
 pub mod operator;
 pub mod query;
 pub mod router;

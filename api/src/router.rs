@@ -3,17 +3,18 @@
 use crate::app::App;
 use crate::middleware;
 use crate::routes::{
-    assets, boards, cases, datasets, events, exports, geo, health, imports, jobs, openapi, pages, query, records,
-    search, session, tokens, users,
+    assets, boards, cases, datasets, events, exports, geo, health, imports, jobs, models, openapi, pages, query,
+    records, search, session, tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::sync::LazyLock;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use zonglan_catalog::Catalogue;
 
 /// The whole service.
 pub fn router(app: &App) -> Router {
@@ -50,6 +51,14 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(jobs::get, jobs::cancel))
         .routes(routes!(geo::transform))
         .routes(routes!(geo::regions))
+        .routes(routes!(models::list))
+        .routes(routes!(models::deadline))
+        .routes(routes!(models::security_index))
+        .routes(routes!(models::wci))
+        .routes(routes!(models::bci))
+        .routes(routes!(models::sentiment))
+        .routes(routes!(models::discretion))
+        .route("/api/v1/models/{model}/evaluate", post(models::unknown))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
@@ -94,7 +103,12 @@ fn html() -> Router<App> {
 
 /// The OpenAPI document of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    answers().merge(streams()).merge(uploads(0)).into_openapi()
+    let mut document = answers().merge(streams()).merge(uploads(0)).into_openapi();
+    // The document is that of the program: of the files it carries.
+    if let Ok(catalogue) = Catalogue::builtin() {
+        models::describe(&mut document, &catalogue);
+    }
+    document
 }
 
 /// The document as it is served.

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod geo;
 mod ingest;
+mod model;
 mod output;
 mod policy;
 mod query;
@@ -59,7 +60,10 @@ enum Command {
     /// Convert coordinates
     #[command(subcommand)]
     Geo(geo::Geo),
-    /// Check the catalogue, or write its JSON Schemas
+    /// Train the sentiment model, or show it
+    #[command(subcommand)]
+    Model(model::ModelCommand),
+    /// Check the catalogue, count its coverage, or write its JSON Schemas
     #[command(subcommand)]
     Catalog(catalog::Catalog),
     /// Explain what somebody may do
@@ -99,6 +103,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Query(args) => query::run(&common, &args)?,
         Command::Search(args) => search::run(&common, &args)?,
         Command::Geo(geo) => return geo::run(geo),
+        Command::Model(command) => model::run(&common, command)?,
         Command::Catalog(command) => return catalog::run(&common, command),
         Command::Policy(command) => policy::run(&common, command)?,
         Command::Verify(args) => return verify::run(&common, &args),
@@ -171,6 +176,9 @@ mod tests {
             "search --dataset judgment 盗窃 电动车 --limit 3 --format json",
             "geo transform --from wgs84 --to gcj02 --x lon --y lat points.csv",
             "catalog check",
+            "catalog coverage --format json",
+            "model train --positive a.txt --negative b.txt --out m",
+            "model show",
             "policy explain leader-310104 read incident",
             "verify --data d",
             "demo --rows 1000 --seed 7 --until 2026-06-30 --data d",

@@ -15,6 +15,8 @@ pub mod health;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod imports;
 pub mod jobs;
+pub mod model_schemas;
+pub mod models;
 pub mod openapi;
 pub mod pages;
 pub mod query;
