@@ -181,7 +181,7 @@ pub fn bind(
         add_measure(catalogue, query, name, &mut parts, &rule)?;
     }
     for part in &parts {
-        check_dims(catalogue, query, &part.dataset, part.dataset.name == dataset.name)?;
+        check_dims(query, &part.dataset, part.dataset.name == dataset.name)?;
     }
     let mut masks = BTreeMap::new();
     if !query.rows.is_empty() {
@@ -353,7 +353,7 @@ fn field_of<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Field> {
     dataset.field(name).ok_or_else(|| unknown("字段", name, dataset, dataset.field.iter().map(|f| f.name.clone())))
 }
 
-fn check_dims(catalogue: &Catalogue, query: &Query, dataset: &Dataset, own: bool) -> Result<()> {
+fn check_dims(query: &Query, dataset: &Dataset, own: bool) -> Result<()> {
     for dim in &query.by {
         match dim {
             Dim::Field(name) => {
@@ -387,38 +387,18 @@ fn check_dims(catalogue: &Catalogue, query: &Query, dataset: &Dataset, own: bool
         }
     }
     if own {
-        check_columns(catalogue, query)?;
+        check_columns(query)?;
     }
     Ok(())
 }
 
 /// `order` and `having` may name columns of the answer only.
-fn check_columns(_catalogue: &Catalogue, query: &Query) -> Result<()> {
-    let mut columns: Vec<String> = query.by.iter().map(Dim::column).collect();
-    for measure in &query.measures {
-        columns.push(measure.clone());
-        if query.compare.is_some() {
-            columns.extend(["prev", "delta", "pct"].map(|suffix| format!("{measure}_{suffix}")));
-        }
+fn check_columns(query: &Query) -> Result<()> {
+    match query.unknown_column() {
+        None => Ok(()),
+        Some(name) => Err(Error::user("query.unknown_column", format!("order 或 having 中的 '{name}' 不是结果的列"))
+            .with_hint(format!("可用: {}", query.columns().join(", ")))),
     }
-    columns.extend(query.rows.iter().cloned());
-    let unknown = |what: &str, name: &str| {
-        Error::user("query.unknown_column", format!("{what} 中的 '{name}' 不是结果的列"))
-            .with_hint(format!("可用: {}", columns.join(", ")))
-    };
-    for name in &query.order {
-        let name = name.strip_prefix('-').unwrap_or(name);
-        // Rows may be sorted by a field that is not shown only if it exists; engines need it listed.
-        if !columns.iter().any(|c| c == name) {
-            return Err(unknown("order", name));
-        }
-    }
-    for name in query.having.keys() {
-        if !query.measures.contains(name) {
-            return Err(unknown("having", name));
-        }
-    }
-    Ok(())
 }
 
 /// Figures about people come by declared dimension sets only, without free filters.

@@ -243,6 +243,10 @@ fn board_names(catalogue: &Catalogue, board: &Board, report: &mut Report) {
                 report.missing("measure", name, dataset.measure.iter().map(|m| m.name.as_str()));
             }
         }
+        if let Some(name) = query.unknown_column() {
+            let columns = query.columns().join(", ");
+            report.add(name, format!("'{name}' in order or having is not a column of the answer; columns: {columns}"));
+        }
         let dims = query.by.iter().filter_map(|d| match d {
             Dim::Field(name) => Some(name.as_str()),
             Dim::Level(level) => Some(level.field.as_str()),

@@ -126,6 +126,29 @@ impl Query {
         }
     }
 
+    /// The names of the answer's columns, in order.
+    pub fn columns(&self) -> Vec<String> {
+        let mut columns: Vec<String> = self.by.iter().map(Dim::column).collect();
+        for measure in &self.measures {
+            columns.push(measure.clone());
+            if self.compare.is_some() {
+                columns.extend(["prev", "delta", "pct"].map(|suffix| format!("{measure}_{suffix}")));
+            }
+        }
+        columns.extend(self.rows.iter().cloned());
+        columns
+    }
+
+    /// The first name in `order` or `having` that no column has.
+    pub fn unknown_column(&self) -> Option<&str> {
+        let columns = self.columns();
+        let ordered = self.order.iter().map(|name| name.strip_prefix('-').unwrap_or(name));
+        ordered
+            .filter(|name| !columns.iter().any(|c| c == name))
+            .chain(self.having.keys().map(String::as_str).filter(|name| !self.measures.iter().any(|m| m == name)))
+            .next()
+    }
+
     /// Splits `dataset.measure`; a plain name belongs to this query's dataset.
     pub fn measure_owner<'a>(&'a self, name: &'a str) -> (&'a str, &'a str) {
         name.split_once('.').unwrap_or((&self.dataset, name))

@@ -156,6 +156,8 @@ fn the_command_line_loads_asks_and_searches() -> Result<()> {
         serde_json::from_str(&zonglan(&["search", "--dataset", "incident", "\"第7条测试\"", "--format", "json"])?)?;
     ensure!(hits["total"] == 1, "{hits}");
     zonglan(&["catalog", "check"])?;
+    let examples = zonglan_tests::workspace().join("docs/examples/catalogue").display().to_string();
+    zonglan(&["catalog", "check", "--catalogue", &examples])?;
     zonglan(&["verify"])?;
     Ok(())
 }

@@ -85,7 +85,10 @@ export function ranking(panel: Panel, pick: (cell: Cell, label: string) => void)
     h("span", { class: "value num" }, row.text), h("span", { class: "change" }, row.change ? change(row.change) : null));
   });
   const points = panel.ranking?.some((row) => (row.change?.text.length ?? 0) > 8);
-  return h("ol", { class: points ? "ranking wide" : "ranking" }, rows);
+  // A Latin letter is half as wide as a Chinese character.
+  const width = (text: string) => [...text].reduce((sum, c) => sum + (c < "\u2e80" ? 0.5 : 1), 0);
+  const long = panel.ranking?.some((row) => width(row.label) > 5);
+  return h("ol", { class: `ranking${points ? " wide" : ""}${long ? " long" : ""}` }, rows);
 }
 
 export function feed(panel: Panel): HTMLElement {
