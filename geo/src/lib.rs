@@ -15,6 +15,7 @@ mod baidu;
 mod crs;
 mod error;
 mod fit;
+mod gauss;
 mod gazetteer;
 mod gcj;
 mod geometry;

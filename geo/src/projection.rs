@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use proj::{Proj, ProjBuilder, ProjError};
 
 use crate::error::{GeoError, PointError};
+use crate::gauss;
 use crate::proj_db;
 
 /// What to ask PROJ for.
@@ -73,8 +74,13 @@ impl Recipe {
                 return;
             }
         };
+        let direct = self.direct();
         for (i, p) in points.iter_mut().enumerate() {
             if skip(i) {
+                continue;
+            }
+            if let Some(q) = direct.and_then(|zone| zone.forward(*p)) {
+                *p = q;
                 continue;
             }
             match object.0.convert((p[0], p[1])) {
@@ -91,6 +97,15 @@ impl Recipe {
                     fail(i, PointError::Projection { x: p[0], y: p[1], reason });
                 }
             }
+        }
+    }
+
+    /// The Gauss-Kruger zone of a conversion that needs no PROJ: to it from longitude and latitude,
+    /// which PROJ takes as equal on CGCS2000 and WGS-84.
+    fn direct(&self) -> Option<gauss::Zone> {
+        match self {
+            Recipe::Epsg { from: 4326 | 4490, to } => gauss::zone(*to),
+            _ => None,
         }
     }
 
@@ -188,6 +203,34 @@ mod tests {
             let back = mercator::inverse(*m);
             assert!((back[0] - p[0]).abs() < 1e-11 && (back[1] - p[1]).abs() < 1e-11, "{back:?} {p:?}");
         }
+    }
+
+    /// What PROJ says, whatever we can do ourselves.
+    fn by_proj(recipe: &Recipe, p: [f64; 2]) -> [f64; 2] {
+        recipe.object().unwrap().0.convert((p[0], p[1])).unwrap().into()
+    }
+
+    #[test]
+    fn our_gauss_kruger_is_that_of_proj() {
+        for (code, meridian) in
+            [(4491, 75.0), (4501, 135.0), (4509, 117.0), (4513, 75.0), (4527, 117.0), (4549, 120.0), (4554, 135.0)]
+        {
+            for hub in [4490, 4326] {
+                let forward = Recipe::Epsg { from: hub, to: code };
+                let zone = forward.direct().unwrap();
+                for i in 0..400 {
+                    let f = f64::from(i);
+                    let p = [meridian - 9.9 + (f * 0.731) % 19.8, -60.0 + (f * 1.37) % 148.0];
+                    let (ours, theirs) = (zone.forward(p).unwrap(), by_proj(&forward, p));
+                    assert!(
+                        (ours[0] - theirs[0]).abs() < 2e-8 && (ours[1] - theirs[1]).abs() < 2e-8,
+                        "{code} {p:?} {ours:?} {theirs:?}"
+                    );
+                }
+            }
+        }
+        assert_eq!(gauss::zone(4490), None);
+        assert_eq!(gauss::zone(4555), None);
     }
 
     #[test]
