@@ -27,9 +27,11 @@ fn standard_addresses_are_found_exactly() {
 
 #[test]
 fn perturbed_addresses_reach_their_road() {
-    let (city, g) = &*CITY;
+    let (city, _) = &*CITY;
+    // The gazetteer does not know the houses that are asked for, only others of their roads.
+    let g = common::gazetteer(city.houses.iter().enumerate().filter(|(i, _)| i % 17 != 0).map(|(_, h)| h));
     let rng = &mut Random(99);
-    let (mut road, mut house, mut n) = (0, 0, 0);
+    let (mut road, mut n) = (0, 0);
     let mut missed = Vec::new();
     for h in city.houses.iter().step_by(17) {
         let text = common::perturbed(rng, h);
@@ -37,8 +39,7 @@ fn perturbed_addresses_reach_their_road() {
         let top = found.first();
         let same_road = top.is_some_and(|m| m.road == h.road && m.district == h.district);
         n += 1;
-        road += usize::from(same_road);
-        house += usize::from(same_road && top.is_some_and(|m| m.address == h.address()));
+        road += u32::from(same_road);
         if !same_road {
             missed.push(format!(
                 "{} <- {text} -> {:?}",
@@ -47,8 +48,8 @@ fn perturbed_addresses_reach_their_road() {
             ));
         }
     }
-    let (road, house) = (road as f64 / n as f64, house as f64 / n as f64);
-    println!("of {n} perturbed: district and road {road:.4}, house {house:.4}");
+    let road = f64::from(road) / f64::from(n);
+    println!("of {n} held out and perturbed: district and road {road:.4}");
     for line in missed.iter().step_by(missed.len() / 12 + 1) {
         println!("  {line}");
     }
