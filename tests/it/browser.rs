@@ -258,6 +258,8 @@ fn two_districts_see_two_boards() -> Result<()> {
             browser.until("all panels", DRAWN).await?;
             let numbers = browser.script("return [...document.querySelectorAll('.panel[data-kind=number] .panel-body')].map(e => e.innerText)").await?;
             browser.picture(&format!("board-{user}")).await?;
+            let chosen = browser.script("return document.querySelector('#variables select').value").await?;
+            ensure!(chosen == if user == "leader" { "" } else { "310104" }, "{user} starts at {chosen}");
             texts.push(numbers);
         }
         ensure!(texts[0] != texts[1] && texts[0].as_array().is_some_and(|n| n.len() >= 6), "{texts:?}");

@@ -390,7 +390,16 @@ new ResizeObserver(() => {
 // Relative periods move with the day even where nothing new comes in.
 window.setInterval(tickSoon, 5 * 60_000);
 
+/** The server may start somebody at home, in the only district of theirs: then the address says so, too. */
+function startAtHome(): void {
+  const params = new URLSearchParams(location.search);
+  const home = page.variables.filter((v) => v.value && v.value !== v.none && !params.has(v.name));
+  for (const v of home) params.set(v.name, v.value);
+  if (home.length) history.replaceState(null, "", `${location.pathname}?${params}`);
+}
+
 setUpSheet();
+startAtHome();
 showVars();
 clock();
 void refresh();
