@@ -160,10 +160,20 @@ impl App {
 pub fn load_catalogue(config: &Config) -> Result<Catalogue, CatalogueErrors> {
     let overlays: Vec<&Path> = config.overlays.iter().map(PathBuf::as_path).collect();
     let catalogue = Catalogue::load(&config.packs, &overlays)?;
-    zonglan_models::check(&catalogue).map_err(|error| {
-        CatalogueErrors(vec![Problem { file: "models".into(), line: 0, message: error.to_string() }])
-    })?;
+    zonglan_models::check(&catalogue).map_err(|error| CatalogueErrors(vec![rule_problem(error)]))?;
     Ok(catalogue)
+}
+
+/// A wrong rule file, with its file and line where the reader of the file gave them.
+fn rule_problem(error: zonglan_models::ModelError) -> Problem {
+    let zonglan_models::ModelError::RuleFile(text) = &error else {
+        return Problem { file: "models".into(), line: 0, message: error.to_string() };
+    };
+    let mut parts = text.splitn(3, ':');
+    match (parts.next(), parts.next().and_then(|line| line.parse().ok()), parts.next()) {
+        (Some(file), Some(line), Some(message)) => Problem { file: file.into(), line, message: message.trim().into() },
+        _ => Problem { file: "models".into(), line: 0, message: text.clone() },
+    }
 }
 
 fn column_options(config: &Config) -> zonglan_olap::Options {
@@ -206,5 +216,22 @@ pub fn operator(catalogue: &Catalogue) -> Principal {
         purpose: Some("command line".into()),
         grants: Vec::new(),
         grants_version: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_rule_files_are_named_with_their_line() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("deadlines");
+        std::fs::create_dir(&folder).expect("created");
+        std::fs::write(folder.join("X1.toml"), "name = \"X1\"\nlabl = 1\n").expect("written");
+        let mut config = Config::resolve(None, &Default::default()).expect("defaults");
+        config.overlays = vec![dir.path().to_path_buf()];
+        let problem = load_catalogue(&config).expect_err("refused").to_string();
+        assert!(problem.contains("deadlines/X1.toml:2: unknown field `labl`"), "{problem}");
     }
 }
