@@ -165,24 +165,12 @@ impl Panel {
     pub fn draw(input: &Input<'_>) -> Result<Self> {
         let element = input.element;
         let mut panel = Self {
-            panel: input.id.to_string(),
-            kind: element.kind,
-            title: input.lang.pick(&element.title).to_string(),
-            unit: String::new(),
-            option: None,
-            number: None,
-            ranking: None,
-            rows: None,
-            facts: None,
-            text: None,
-            table: None,
-            query: None,
             click: element.click.clone(),
-            href: None,
             meta: PanelMeta {
                 note: element.note.as_ref().map(|n| input.lang.pick(n).to_string()).unwrap_or_default(),
                 ..PanelMeta::default()
             },
+            ..Self::empty(input.id, element, input.lang)
         };
         match element.kind {
             ElementKind::Title => return Ok(panel),
@@ -223,8 +211,7 @@ impl Panel {
         Ok(panel)
     }
 
-    /// A panel whose answer failed: what went wrong, as the user may know it.
-    pub fn failed(id: &str, element: &Element, lang: Lang, message: &str) -> Self {
+    fn empty(id: &str, element: &Element, lang: Lang) -> Self {
         Self {
             panel: id.to_string(),
             kind: element.kind,
@@ -240,7 +227,15 @@ impl Panel {
             query: None,
             click: None,
             href: None,
+            meta: PanelMeta::default(),
+        }
+    }
+
+    /// A panel whose answer failed: what went wrong, as the user may know it.
+    pub fn failed(id: &str, element: &Element, lang: Lang, message: &str) -> Self {
+        Self {
             meta: PanelMeta { stale: true, error: Some(message.to_string()), ..PanelMeta::default() },
+            ..Self::empty(id, element, lang)
         }
     }
 }

@@ -5,25 +5,13 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::tidy::rust_files;
 
 type Marks = BTreeMap<String, BTreeSet<String>>;
 
 const MARK: &str = "// modules:";
-
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if path.is_dir() && !matches!(name, "target" | "node_modules" | ".git" | "dist" | "data") {
-            rust_files(&path, found)?;
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
-    Ok(())
-}
 
 /// Reads the marks of a file. A mark stands over a test, with nothing but attributes between.
 fn read_marks(name: &str, text: &str, marks: &mut Marks) -> Result<()> {

@@ -89,7 +89,8 @@ fn a_dependency_has_one_owner() -> Result<()> {
     Ok(())
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+/// The Rust files below a folder, without those that tools made.
+pub fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
