@@ -91,6 +91,8 @@ pub struct Demo {
     pub rows: u64,
     /// Empty: the day before the city is made.
     pub until: String,
+    /// Texts for more than a million incidents, too.
+    pub narratives: bool,
     pub live_s: u64,
 }
 

@@ -21,6 +21,8 @@ struct Marker {
     seed: u64,
     rows: u64,
     until: NaiveDate,
+    #[serde(default)]
+    narratives: bool,
     complete: bool,
 }
 
@@ -82,7 +84,8 @@ pub async fn make(app: &App, follower: &Arc<Follower>) -> anyhow::Result<()> {
         Ok(date) => date,
         Err(_) => zonglan_catalog::time::to_local(app.clock.now()).date() - chrono::Days::new(1),
     };
-    let mut marker = Marker { seed: settings.seed, rows: settings.rows, until, complete: false };
+    let narratives = settings.narratives || settings.rows <= MOST_NARRATIVES;
+    let mut marker = Marker { seed: settings.seed, rows: settings.rows, until, narratives, complete: false };
     write_marker(&app.config.data.dir, &marker)?;
     let start = Instant::now();
     eprintln!("making the demo city: seed {}, {} incidents until {until}", marker.seed, marker.rows);
@@ -107,7 +110,7 @@ pub async fn make(app: &App, follower: &Arc<Follower>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Texts of more incidents than this take long to index and show nothing new.
+/// Texts of more incidents than this take long to index and show nothing new: only on request.
 const MOST_NARRATIVES: u64 = 1_000_000;
 
 fn city(marker: &Marker) -> anyhow::Result<DemoCity> {
@@ -115,7 +118,7 @@ fn city(marker: &Marker) -> anyhow::Result<DemoCity> {
         seed: marker.seed,
         incidents: marker.rows,
         until: marker.until,
-        narratives: marker.rows <= MOST_NARRATIVES,
+        narratives: marker.narratives,
     };
     Ok(DemoCity::new(options)?)
 }
@@ -292,7 +295,7 @@ mod tests {
         std::fs::write(dir.path().join("mine"), "x").expect("written");
         assert!(prepare(dir.path(), true).is_err());
         assert!(!prepare(dir.path(), false).expect("no demo"));
-        let marker = Marker { seed: 1, rows: 2, until: NaiveDate::default(), complete: true };
+        let marker = Marker { seed: 1, rows: 2, until: NaiveDate::default(), narratives: true, complete: true };
         write_marker(dir.path(), &marker).expect("written");
         assert!(prepare(dir.path(), true).expect("whole"));
         write_marker(dir.path(), &Marker { complete: false, ..marker }).expect("written");
