@@ -114,12 +114,8 @@ pub async fn make(app: &App, follower: &Arc<Follower>) -> anyhow::Result<()> {
 const MOST_NARRATIVES: u64 = 1_000_000;
 
 fn city(marker: &Marker) -> anyhow::Result<DemoCity> {
-    let options = DemoOptions {
-        seed: marker.seed,
-        incidents: marker.rows,
-        until: marker.until,
-        narratives: marker.narratives,
-    };
+    let options =
+        DemoOptions { seed: marker.seed, incidents: marker.rows, until: marker.until, narratives: marker.narratives };
     Ok(DemoCity::new(options)?)
 }
 
