@@ -40,6 +40,15 @@ for (const e of document.querySelectorAll('main *')) {
 return bad.slice(0, 12);
 "#;
 
+/// A window on a wall's home board, signed in and drawn. `variables` go into the address.
+async fn wall(address: &str, user: &str, variables: &str) -> Result<Browser> {
+    let browser = Browser::open(1920, 1080).await?;
+    browser.login(address, user, PASSWORD).await?;
+    browser.page.goto(&format!("{address}/boards/home?layout=wall{variables}")).await?;
+    browser.until("all panels", DRAWN).await?;
+    Ok(browser)
+}
+
 async fn looks_right(browser: &Browser) -> Result<()> {
     let bad = browser.script(UGLY).await?;
     ensure!(bad.as_array().is_some_and(Vec::is_empty), "{bad:#}");
@@ -76,10 +85,7 @@ fn the_home_board_draws_every_panel_at_three_sizes() -> Result<()> {
 fn the_board_is_light_on_the_wire_and_fast_to_paint() -> Result<()> {
     drive(|| async {
         let city = city();
-        let browser = Browser::open(1920, 1080).await?;
-        browser.login(&city.address, "leader", PASSWORD).await?;
-        browser.page.goto(&format!("{}/boards/home?layout=wall", city.address)).await?;
-        browser.until("all panels", DRAWN).await?;
+        let browser = wall(&city.address, "leader", "").await?;
         let script = "return [performance.getEntriesByType('paint').map(e => e.startTime)[0], \
             performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')).reduce((s, e) => s + e.encodedBodySize, 0)]";
         let figures = browser.script(script).await?;
@@ -94,10 +100,7 @@ fn the_board_is_light_on_the_wire_and_fast_to_paint() -> Result<()> {
 fn a_click_leads_from_the_map_to_the_rows_and_back() -> Result<()> {
     drive(|| async {
         let city = city();
-        let browser = Browser::open(1920, 1080).await?;
-        browser.login(&city.address, "leader", PASSWORD).await?;
-        browser.page.goto(&format!("{}/boards/home?layout=wall&district=310104", city.address)).await?;
-        browser.until("all panels", DRAWN).await?;
+        let browser = wall(&city.address, "leader", "&district=310104").await?;
         ensure!(browser.visible_text().await?.contains("徐汇"), "the address restores the district");
         // A figure is a link to what is behind it.
         let link = browser.find(".panel[data-kind=number] a[href*='/explore']").await?;
@@ -120,10 +123,7 @@ fn a_click_leads_from_the_map_to_the_rows_and_back() -> Result<()> {
 fn the_map_narrows_the_board() -> Result<()> {
     drive(|| async {
         let city = city();
-        let browser = Browser::open(1920, 1080).await?;
-        browser.login(&city.address, "leader", PASSWORD).await?;
-        browser.page.goto(&format!("{}/boards/home?layout=wall", city.address)).await?;
-        browser.until("all panels", DRAWN).await?;
+        let browser = wall(&city.address, "leader", "").await?;
         tokio::time::sleep(std::time::Duration::from_millis(800)).await;
         // Clicks on a grid over the map until one hits a district.
         let script = "const m = document.querySelector('.panel[data-kind=choropleth] .chart').getBoundingClientRect(); return [m.x, m.y, m.width, m.height]";
@@ -252,10 +252,7 @@ fn two_districts_see_two_boards() -> Result<()> {
         let city = city();
         let mut texts = Vec::new();
         for user in ["leader", "leader-310104"] {
-            let browser = Browser::open(1920, 1080).await?;
-            browser.login(&city.address, user, PASSWORD).await?;
-            browser.page.goto(&format!("{}/boards/home?layout=wall", city.address)).await?;
-            browser.until("all panels", DRAWN).await?;
+            let browser = wall(&city.address, user, "").await?;
             let numbers = browser.script("return [...document.querySelectorAll('.panel[data-kind=number] .panel-body')].map(e => e.innerText)").await?;
             browser.picture(&format!("board-{user}")).await?;
             let chosen = browser.script("return document.querySelector('#variables select').value").await?;
