@@ -6,6 +6,9 @@ use crate::load::{Catalogue, Problem, SourceFile};
 use crate::query::Dim;
 use std::collections::{BTreeMap, BTreeSet};
 
+#[path = "check_register.rs"]
+mod register;
+
 type Origin = BTreeMap<(String, String), SourceFile>;
 
 /// All problems of a catalogue whose files parse.
@@ -15,6 +18,10 @@ pub(crate) fn check(catalogue: &Catalogue, origin: &Origin) -> Vec<Problem> {
         report.enter("datasets", &dataset.name);
         claimed_modules(&dataset.modules, &mut report);
         dataset_names(catalogue, dataset, &mut report);
+        register::fields(catalogue, dataset, &mut report);
+        if let Some(declared) = &dataset.register {
+            register::register(catalogue, dataset, declared, &mut report);
+        }
         for measure in &dataset.measure {
             measure_names(catalogue, dataset, measure, &mut report);
         }
@@ -43,7 +50,8 @@ pub(crate) fn check(catalogue: &Catalogue, origin: &Origin) -> Vec<Problem> {
     for role in catalogue.policy().roles() {
         report.enter("policy", &role.name);
         for name in role.read.iter().chain(&role.write).chain(&role.import) {
-            if name != "*" && catalogue.dataset(name).is_none() {
+            let pack = name.strip_prefix("pack:").is_some_and(|pack| !pack.is_empty());
+            if name != "*" && !pack && catalogue.dataset(name).is_none() {
                 report.add(name, format!("unknown dataset '{name}'"));
             }
         }
@@ -64,19 +72,23 @@ impl Report<'_> {
         self.name = name.to_string();
     }
 
-    /// The line is the first that holds the offending word in quotes.
     fn add(&mut self, word: &str, message: String) {
-        let source = self.origin.get(&(self.kind.to_string(), self.name.clone()));
-        let quoted = format!("\"{word}\"");
-        let line = source.and_then(|s| s.text.lines().position(|l| l.contains(&quoted))).map_or(0, |i| i + 1);
-        let file = source.map_or_else(|| format!("{}/{}", self.kind, self.name), |s| s.path.clone());
-        self.problems.push(Problem { file, line, message });
+        self.problems.push(at(self.origin, self.kind, &self.name, word, message));
     }
 
     fn missing<'a>(&mut self, what: &str, word: &str, known: impl Iterator<Item = &'a str>) {
         let hint = nearest(word, known).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
         self.add(word, format!("unknown {what} '{word}'{hint}"));
     }
+}
+
+/// A problem in a file. The line is the first that holds the offending word in quotes.
+pub(crate) fn at(origin: &Origin, kind: &str, name: &str, word: &str, message: String) -> Problem {
+    let source = origin.get(&(kind.to_string(), name.to_string()));
+    let quoted = format!("\"{word}\"");
+    let line = source.and_then(|s| s.text.lines().position(|l| l.contains(&quoted))).map_or(0, |i| i + 1);
+    let file = source.map_or_else(|| format!("{kind}/{name}"), |s| s.path.clone());
+    Problem { file, line, message }
 }
 
 fn is_name(name: &str) -> bool {
@@ -107,7 +119,7 @@ fn dataset_names(catalogue: &Catalogue, dataset: &Dataset, report: &mut Report) 
         }
         match field.kind {
             FieldType::Code if field.codes.is_none() => {
-                report.add(&field.name, format!("code field '{}' needs codes = \"<list>\"", field.name))
+                report.add(&field.name, format!("code field '{}' needs codes = \"<list>\" or options", field.name))
             }
             FieldType::Region if field.level.is_none() => {
                 report.add(&field.name, format!("region field '{}' needs level = \"district\" or another", field.name))

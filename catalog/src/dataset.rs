@@ -2,6 +2,7 @@
 
 use crate::codes::Label;
 use crate::filter::Filter;
+pub use crate::register::{Lifecycle, Register};
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,15 @@ pub struct Dataset {
     pub rollup: Vec<Rollup>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register: Option<Register>,
+    /// Groups of fields (`packs/<system>/parts/`) that are added behind the own fields.
+    #[serde(default, rename = "use", skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<String>,
+    /// The pack of the file; roles may name all datasets of one as `pack:police`.
+    #[serde(skip)]
+    pub pack: String,
+    /// Made by the catalogue from a part, not by a file of its own.
+    #[serde(skip)]
+    pub made: bool,
 }
 
 /// Who writes the rows. Never both.
@@ -121,6 +131,30 @@ pub struct Field {
     pub section: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The code list of a `code` field in place: `[["open", "营业", "Open"], ...]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String, String)>,
+    /// What texts of the field look like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<crate::register::Format>,
+    /// What a form offers at first: a value, or `today`, `now`, `user` (who fills it in).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub default: Option<serde_json::Value>,
+    /// Set by actions only; forms do not show it.
+    #[serde(default)]
+    pub by_action: bool,
+    /// Must be filled in where the record meets this.
+    #[serde(default, skip_serializing_if = "Filter::is_true")]
+    #[schemars(with = "serde_json::Value")]
+    pub required_when: Filter,
+    /// Forms show it only where the record meets this.
+    #[serde(default, skip_serializing_if = "Filter::is_true")]
+    #[schemars(with = "serde_json::Value")]
+    pub shown_when: Filter,
+    /// The dataset of a `ref` field: its key must exist there, pages link to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refers: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -329,28 +363,6 @@ pub struct Rollup {
     pub grain: crate::time::Grain,
     pub dimensions: Vec<String>,
     pub measures: Vec<String>,
-}
-
-/// What makes a dataset a register that clerks keep.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Register {
-    /// How ids are made: `{prefix}`, `{yyyy}`, `{seq:6}`.
-    pub numbering: String,
-    #[serde(default)]
-    pub lifecycle: Vec<Lifecycle>,
-    /// Fields whose values must differ between open records.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unique: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Lifecycle {
-    Register,
-    Change,
-    Close,
-    Restore,
 }
 
 impl Dataset {

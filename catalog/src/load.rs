@@ -7,6 +7,7 @@ use crate::calendar::{Calendar, CalendarYear};
 use crate::check;
 use crate::codes::CodeList;
 use crate::dataset::{Dataset, Field, FieldType, Measure};
+use crate::expand::{self, Part};
 use crate::policy::{Policy, Role};
 use include_dir::{Dir, include_dir};
 use serde::de::DeserializeOwned;
@@ -97,6 +98,7 @@ impl Catalogue {
         let mut problems = Vec::new();
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         let mut years: BTreeMap<i32, CalendarYear> = BTreeMap::new();
+        let mut parts: BTreeMap<String, Part> = BTreeMap::new();
         let mut origin: BTreeMap<(String, String), SourceFile> = BTreeMap::new();
         let mut hasher = blake3::Hasher::new();
         for file in files {
@@ -110,9 +112,13 @@ impl Catalogue {
                 .to_string();
             let mut remember = |name: &str| origin.insert((kind.clone(), name.to_string()), file.clone());
             let outcome = match kind.as_str() {
-                "datasets" => read::<Dataset>(file).map(|d| {
+                "datasets" => read::<Dataset>(file).map(|mut d| {
+                    d.pack = pack_of(&file.path);
                     remember(&d.name);
                     catalogue.datasets.insert(d.name.clone(), Arc::new(d));
+                }),
+                "parts" => read::<Part>(file).map(|p| {
+                    parts.insert(p.name.clone(), p);
                 }),
                 "codes" => read::<CodeList>(file).map(|c| {
                     remember(&c.name);
@@ -137,7 +143,7 @@ impl Catalogue {
                     file: file.path.clone(),
                     line: 0,
                     message: format!(
-                        "unknown folder '{other}'; a pack has datasets, codes, boards, policy, calendar, {}",
+                        "unknown folder '{other}'; a pack has datasets, parts, codes, boards, policy, calendar, {}",
                         FILE_KINDS.join(", ")
                     ),
                 }),
@@ -148,6 +154,9 @@ impl Catalogue {
         catalogue.calendar = Calendar::new(years.into_values());
         catalogue.version = hasher.finalize().to_hex()[..16].to_string();
         catalogue.claims = claims(&catalogue, &origin);
+        for missing in expand::expand(&mut catalogue.datasets, &mut catalogue.codes, &parts) {
+            problems.push(check::at(&origin, "datasets", &missing.dataset, &missing.word, missing.message));
+        }
         if problems.is_empty() {
             problems = check::check(&catalogue, &origin);
         }
@@ -241,6 +250,12 @@ fn claims(catalogue: &Catalogue, origin: &BTreeMap<(String, String), SourceFile>
         }
     }
     claims
+}
+
+/// The pack of a file, `police` of `police/datasets/premises.toml`; of an overlay the same place.
+fn pack_of(path: &str) -> String {
+    let mut above = Path::new(path).ancestors().skip(2);
+    above.next().and_then(|p| p.file_name()).and_then(|n| n.to_str()).unwrap_or_default().to_string()
 }
 
 fn problem(file: &str, line: usize, message: String) -> CatalogueErrors {

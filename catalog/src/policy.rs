@@ -29,7 +29,7 @@ pub struct Principal {
 pub struct Role {
     pub name: String,
     pub label: Label,
-    /// Datasets that may be read; `*` is all.
+    /// Datasets that may be read; `*` is all, `pack:police` those of a pack.
     #[serde(default)]
     pub read: Vec<String>,
     /// Registers that may be written.
@@ -166,7 +166,11 @@ impl Policy {
 }
 
 fn names(list: &[String], dataset: &Dataset) -> bool {
-    list.iter().any(|name| name == "*" || *name == dataset.name)
+    list.iter().any(|name| {
+        name == "*" || *name == dataset.name || name.strip_prefix("pack:").is_some_and(|pack| pack == dataset.pack)
+            // Shared child records go with their parent.
+            || (dataset.made && dataset.parent.as_ref().is_some_and(|p| p.dataset == *name))
+    })
 }
 
 fn live<'a>(principal: &'a Principal, dataset: &'a Dataset, now: i64) -> impl Iterator<Item = &'a Grant> {

@@ -10,6 +10,7 @@ use schemars::schema_for;
 pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
     vec![
         ("datasets", schema_for!(Dataset).to_value()),
+        ("parts", schema_for!(crate::expand::Part).to_value()),
         ("codes", schema_for!(CodeList).to_value()),
         ("boards", schema_for!(Board).to_value()),
         ("policy", schema_for!(Role).to_value()),
