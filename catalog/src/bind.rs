@@ -247,7 +247,7 @@ pub fn bind_search(
     if !policy.may_list_rows(principal, dataset) {
         return Err(Error::forbidden("policy.rows", "您的角色只能查看统计数字，不能检索明细"));
     }
-    for name in &request.facets {
+    for name in request.facets.iter().chain(request.histogram.iter().filter_map(|h| h.field.as_ref())) {
         let field = field_of(dataset, name)?;
         if field.sensitivity >= Sensitivity::Personal || field.person_key {
             return Err(Error::forbidden("policy.personal", format!("不能按个人信息字段 '{name}' 统计")));

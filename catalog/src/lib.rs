@@ -33,7 +33,10 @@ pub use filter::{Filter, Op};
 pub use load::Catalogue;
 pub use policy::{Grant, Policy, Principal, Role};
 pub use query::{Compare, Dim, Query};
-pub use search::{Facet, Hit, SearchPage, SearchRequest};
+pub use search::{
+    Bucket, Chip, Correction, Facet, Histogram, Hit, Likeness, ParsedQuery, QueryProblem, Reason, SearchPage,
+    SearchRequest, SimilarPage, Step, Suggestion,
+};
 pub use table::{Column, Meta, Table};
 pub use time::{Grain, Range};
 pub use value::Value;

@@ -6,8 +6,8 @@
 use crate::batch::{Batch, RowKey};
 use crate::bind::{BoundQuery, BoundSearch};
 use crate::dataset::Dataset;
-use crate::error::Result;
-use crate::search::SearchPage;
+use crate::error::{Error, Result};
+use crate::search::{Correction, Likeness, ParsedQuery, SearchPage, SimilarPage, Suggestion};
 use crate::table::Table;
 use crate::value::Value;
 use async_trait::async_trait;
@@ -69,7 +69,29 @@ pub trait QueryEngine: Send + Sync {
 #[async_trait]
 pub trait SearchIndex: Send + Sync {
     async fn search(&self, search: &BoundSearch, cancel: &Cancel) -> Result<SearchPage>;
+    /// Documents like another one or like a text, best first, with reasons.
+    async fn similar(&self, search: &BoundSearch, _like: &Likeness, _cancel: &Cancel) -> Result<SimilarPage> {
+        Err(not_offered(search))
+    }
+    /// Completions of the last word of the request's query from what the asker may see.
+    async fn suggest(&self, search: &BoundSearch, _cancel: &Cancel) -> Result<Vec<Suggestion>> {
+        Err(not_offered(search))
+    }
+    /// The request's query with words put right that are in no text the asker may see. `None`:
+    /// nothing better is known.
+    async fn did_you_mean(&self, _search: &BoundSearch, _cancel: &Cancel) -> Result<Option<Correction>> {
+        Ok(None)
+    }
+    /// How a query is read, with chips and problems; no documents are looked at. Chips go back to
+    /// a query by joining their texts with spaces.
+    fn parse_query(&self, _dataset: &Dataset, text: &str) -> ParsedQuery {
+        ParsedQuery { query: text.trim().to_string(), ..ParsedQuery::default() }
+    }
     fn state(&self, dataset: &str) -> DatasetState;
+}
+
+fn not_offered(search: &BoundSearch) -> Error {
+    Error::user("search.not_offered", format!("数据集 {} 的索引不提供这项功能", search.dataset().name))
 }
 
 /// Resolves the text predicates of a query to row keys. Implemented by the index, used by engines.

@@ -140,6 +140,8 @@ impl Inner {
             total: found.total,
             hits,
             facets: facets.collect(),
+            histogram: Vec::new(),
+            problems: Vec::new(),
             as_of: shelf.dataset(&dataset.name).map(|d| d.at),
         })
     }
@@ -286,7 +288,8 @@ fn positive(filter: &Filter, visit: &mut dyn FnMut(&str, &str)) {
 fn hit(shelf: &Arc<Shelf>, searcher: &Searcher, search: &BoundSearch, wanted: &Wanted, ranked: &Ranked) -> Result<Hit> {
     let stored: TantivyDocument = searcher.doc(ranked.address).map_err(SearchError::engine(&shelf.name))?;
     let (id, values) = values_of(&shelf.slots, search.dataset(), &stored);
-    let mut hit = Hit { id, score: ranked.score, fields: BTreeMap::new(), highlights: Vec::new() };
+    let mut hit =
+        Hit { id, score: ranked.score, fields: BTreeMap::new(), highlights: Vec::new(), explanation: Vec::new() };
     let mut first_long = None;
     for (name, value) in values {
         let Some(value) = shown(search, &name, value) else { continue };

@@ -47,6 +47,7 @@ pub fn run(common: &Common, args: &SearchArgs) -> anyhow::Result<()> {
         sort: args.sort.clone(),
         offset: args.offset,
         limit: args.limit,
+        ..SearchRequest::default()
     };
     let index = crate::app::read_index(&config, &catalogue);
     let operator = crate::app::operator(&catalogue);
