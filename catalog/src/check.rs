@@ -42,6 +42,10 @@ pub(crate) fn check(catalogue: &Catalogue, origin: &Origin) -> Vec<Problem> {
             }
         }
     }
+    for board in catalogue.default_boards() {
+        report.enter("datasets", &board.name);
+        board_names(catalogue, board, &mut report);
+    }
     for board in catalogue.boards() {
         report.enter("boards", &board.name);
         claimed_modules(&board.modules, &mut report);

@@ -9,6 +9,7 @@ pub mod check;
 pub mod codes;
 pub mod coverage;
 pub mod dataset;
+pub mod default_board;
 pub mod error;
 pub mod expand;
 pub mod filter;

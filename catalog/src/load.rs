@@ -7,6 +7,7 @@ use crate::calendar::{Calendar, CalendarYear};
 use crate::check;
 use crate::codes::CodeList;
 use crate::dataset::{Dataset, Field, FieldType, Measure};
+use crate::default_board::default_board;
 use crate::expand::{self, Part};
 use crate::policy::{Policy, Role};
 use include_dir::{Dir, include_dir};
@@ -23,6 +24,8 @@ pub struct Catalogue {
     datasets: BTreeMap<String, Arc<Dataset>>,
     codes: BTreeMap<String, Arc<CodeList>>,
     boards: BTreeMap<String, Arc<Board>>,
+    /// Made for registers without a board of their own; see [`default_board`].
+    default_boards: BTreeMap<String, Arc<Board>>,
     policy: Policy,
     calendar: Calendar,
     files: BTreeMap<(String, String), SourceFile>,
@@ -157,6 +160,11 @@ impl Catalogue {
         for missing in expand::expand(&mut catalogue.datasets, &mut catalogue.codes, &parts) {
             problems.push(check::at(&origin, "datasets", &missing.dataset, &missing.word, missing.message));
         }
+        catalogue.default_boards = catalogue
+            .datasets()
+            .filter(|d| d.register.is_some() && !catalogue.boards.contains_key(&d.name))
+            .filter_map(|d| default_board(d).map(|board| (d.name.clone(), Arc::new(board))))
+            .collect();
         if problems.is_empty() {
             problems = check::check(&catalogue, &origin);
         }
@@ -192,12 +200,18 @@ impl Catalogue {
         }
     }
 
+    /// A declared board, or the default one of the register of that name.
     pub fn board(&self, name: &str) -> Option<&Arc<Board>> {
-        self.boards.get(name)
+        self.boards.get(name).or_else(|| self.default_boards.get(name))
     }
 
+    /// The declared boards, without the default ones.
     pub fn boards(&self) -> impl Iterator<Item = &Arc<Board>> {
         self.boards.values()
+    }
+
+    pub(crate) fn default_boards(&self) -> impl Iterator<Item = &Arc<Board>> {
+        self.default_boards.values()
     }
 
     pub fn policy(&self) -> &Policy {
