@@ -35,7 +35,7 @@ pub struct Catalogue {
 }
 
 /// Kinds of declared files that other crates parse; the catalogue keeps their text.
-pub const FILE_KINDS: [&str; 6] = ["indices", "deadlines", "influence", "discretion", "search", "synonyms"];
+pub const FILE_KINDS: [&str; 7] = ["indices", "deadlines", "influence", "discretion", "search", "synonyms", "extract"];
 
 /// What is wrong with the files. Displayed one a line: `file:line: what (hint)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! One door to all models: `POST /api/v1/models/{model}/evaluate`.
 
 use crate::error::{ModelError, Result};
-use crate::{deadline, discretion, index, influence, sentiment};
+use crate::{deadline, discretion, extract, index, influence, sentiment};
 use serde_json::Value;
 use zonglan_catalog::Catalogue;
 
@@ -54,6 +54,9 @@ pub fn check(catalogue: &Catalogue) -> Result<()> {
     }
     for (name, _) in catalogue.files("discretion") {
         discretion::Standard::load(catalogue, name)?;
+    }
+    for (name, _) in catalogue.files("extract") {
+        extract::Thresholds::load(catalogue, name)?;
     }
     Ok(())
 }

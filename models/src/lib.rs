@@ -4,6 +4,7 @@ pub mod deadline;
 pub mod discretion;
 pub mod error;
 mod evaluate;
+pub mod extract;
 pub mod index;
 pub mod influence;
 pub mod period;
