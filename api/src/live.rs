@@ -68,6 +68,26 @@ pub async fn tick(app: App) {
     }
 }
 
+/// Looks once a minute what tasks have become due, and reminds.
+pub async fn remind(app: App) {
+    let mut failures = 0;
+    while !app.stopping.is_cancelled() {
+        match app.store.tasks.remind().await {
+            Ok(_) => {
+                failures = 0;
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(60)) => {}
+                    () = app.stopping.cancelled() => return,
+                }
+            }
+            Err(error) => {
+                failures += 1;
+                back_off(&app, &error, failures).await;
+            }
+        }
+    }
+}
+
 /// Looks every two seconds whether files of the catalogue's overlay folders changed.
 pub async fn watch_catalogue(app: App, follower: Arc<Follower>) {
     if app.config.overlays.is_empty() {

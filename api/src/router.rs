@@ -3,8 +3,8 @@
 use crate::app::App;
 use crate::middleware;
 use crate::routes::{
-    assets, boards, cases, datasets, events, exports, geo, health, imports, jobs, models, openapi, pages, query,
-    records, search, session, tokens, users,
+    assets, boards, cases, datasets, events, exports, geo, health, imports, jobs, models, notices, openapi, pages,
+    query, records, search, session, tasks, tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -46,6 +46,15 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(records::act))
         .routes(routes!(records::history))
         .routes(routes!(records::children, records::create_child))
+        .routes(routes!(tasks::list, tasks::create))
+        .routes(routes!(tasks::batch))
+        .routes(routes!(tasks::people))
+        .routes(routes!(tasks::hand_over))
+        .routes(routes!(tasks::end_hand_over))
+        .routes(routes!(tasks::get))
+        .routes(routes!(tasks::act))
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::read))
         .routes(routes!(imports::quarantine))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get, jobs::cancel))
@@ -90,10 +99,12 @@ fn html() -> Router<App> {
         .route("/cases", get(pages::cases))
         .route("/cases/{id}", get(pages::case))
         .route("/import", get(pages::import))
+        .route("/records", get(pages::registers))
         .route("/records/{dataset}", get(pages::records))
         .route("/records/{dataset}/new", get(pages::record_new))
         .route("/records/{dataset}/{id}", get(pages::record))
         .route("/records/{dataset}/{id}/edit", get(pages::record_edit))
+        .route("/tasks", get(pages::tasks))
         .route("/datasets", get(pages::datasets))
         .route("/datasets/{name}", get(pages::dataset))
         .route("/api", get(pages::api_docs))

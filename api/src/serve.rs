@@ -38,6 +38,7 @@ pub async fn run(mut config: Config, demo: bool) -> anyhow::Result<()> {
     let following: Vec<_> =
         app.sinks().into_iter().map(|sink| tokio::spawn(follow::follow(app.clone(), follower.clone(), sink))).collect();
     tokio::spawn(live::tick(app.clone()));
+    tokio::spawn(live::remind(app.clone()));
     tokio::spawn(live::watch_catalogue(app.clone(), follower.clone()));
     if demo {
         tokio::spawn(demo::live(app.clone()));

@@ -399,6 +399,7 @@ impl Register {
             attachments: None,
             children: Vec::new(),
             print: None,
+            system: false,
             grid: None,
         }
     }

@@ -51,6 +51,9 @@ pub struct Register {
     /// The official form for printing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub print: Option<Print>,
+    /// Kept by the program: nobody writes it by hand.
+    #[serde(default)]
+    pub system: bool,
     /// Shown as units of a house by floor (房态图).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grid: Option<Grid>,

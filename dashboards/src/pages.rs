@@ -5,17 +5,20 @@
 //! Routes the pages expect (all GET, `text/html`):
 //! `/login?next=`, `/`, `/boards/{name}?layout=&theme=&<variables>`, `/boards/{name}/layout.css`
 //! ([`crate::board_style::css`]), `/explore?q=`, `/cases?q=`, `/cases/{id}?q=`,
-//! `/import`, `/records/{dataset}`, `/records/{dataset}/new`, `/records/{dataset}/{id}`,
+//! `/import`, `/tasks`, `/records`, `/records/{dataset}`, `/records/{dataset}/new`, `/records/{dataset}/{id}`,
 //! `/records/{dataset}/{id}/edit`, `/datasets`, `/datasets/{name}`, `/api`, and
 //! `/assets/{file}?v=` ([`crate::assets`]).
 
 mod chrome;
 mod views;
+mod work;
 
 pub use chrome::{Chrome, Lang, NavItem, UserView};
 pub use views::{
     BoardCard, DatasetCard, DatasetView, DocumentSection, FieldRow, FieldView, MeasureView, TableLink, TimelineEntry,
 };
+
+pub use work::{RegisterCard, RegisterGroup, RegistersPage, TasksPage};
 
 use crate::error::Result;
 use askama::Template;

@@ -12,6 +12,7 @@ mod real_files;
 mod records;
 mod search;
 mod service;
+mod tasks;
 mod tidy;
 
 use std::sync::{Arc, Mutex, Weak};

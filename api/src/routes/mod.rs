@@ -17,6 +17,7 @@ pub mod imports;
 pub mod jobs;
 pub mod model_schemas;
 pub mod models;
+pub mod notices;
 pub mod openapi;
 pub mod pages;
 pub mod query;
@@ -25,5 +26,7 @@ pub mod records;
 pub mod schemas;
 pub mod search;
 pub mod session;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod tasks;
 pub mod tokens;
 pub mod users;

@@ -17,7 +17,8 @@ use zonglan_catalog::{Catalogue, Dataset};
 use zonglan_dashboards::format::percent_encode;
 use zonglan_dashboards::pages::{
     ApiPage, BoardCard, BoardPage, CasePage, CasesPage, Chrome, DatasetCard, DatasetPage, DatasetsPage, ErrorPage,
-    ExplorePage, HomePage, ImportPage, Lang, LoginPage, RecordFormPage, RecordPage, RecordsPage,
+    ExplorePage, HomePage, ImportPage, Lang, LoginPage, RecordFormPage, RecordPage, RecordsPage, RegistersPage,
+    TasksPage,
 };
 
 type Parameters = Params<BTreeMap<String, String>>;
@@ -213,6 +214,22 @@ pub async fn import(visitor: Visitor, Params(params): Parameters) -> Page {
     )
     .html();
     Visitor::show(visitor.chrome, html)
+}
+
+pub async fn tasks(State(_app): State<App>, visitor: Visitor) -> Page {
+    let supervises = visitor.catalogue.policy().may(&visitor.auth.principal, "supervise");
+    let user = visitor.auth.principal.user.clone();
+    let outcome = TasksPage::new(visitor.chrome.clone(), &visitor.catalogue, &user, supervises).html();
+    Visitor::show(visitor.chrome, outcome)
+}
+
+pub async fn registers(State(_app): State<App>, visitor: Visitor) -> Page {
+    let listed = visitor.catalogue.datasets().map(|d| &**d);
+    let listed: Vec<&Dataset> = listed
+        .filter(|d| d.parent.is_none() && d.register.as_ref().is_some_and(|r| !r.system) && visitor.may_list(d))
+        .collect();
+    let outcome = RegistersPage::new(visitor.chrome.clone(), &listed).html();
+    Visitor::show(visitor.chrome, outcome)
 }
 
 pub async fn records(State(app): State<App>, visitor: Visitor, Path(name): Path<String>) -> Page {

@@ -57,7 +57,7 @@ impl Access {
     pub fn may_write(&self, step: Lifecycle) -> Result<()> {
         self.may_list()?;
         let label = &self.dataset.label.zh;
-        if !self.writes {
+        if !self.writes || self.dataset.register.as_ref().is_some_and(|r| r.system) {
             return Err(Error::forbidden("policy.write", format!("您的角色不能修改「{label}」"))
                 .with_hint("请向管理员申请权限"));
         }

@@ -31,7 +31,10 @@ const QUEUE: usize = 4_096;
 
 /// Migrations in order. Never change one that was released: its checksum is in every database.
 fn migrator() -> Migrator {
-    let list = [(1, "foundation", include_str!("../../migrations/0001_foundation.sql"))];
+    let list = [
+        (1, "foundation", include_str!("../../migrations/0001_foundation.sql")),
+        (2, "work", include_str!("../../migrations/0002_work.sql")),
+    ];
     let migrations: Vec<_> = list
         .into_iter()
         .map(|(version, name, sql)| Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false))

@@ -17,7 +17,9 @@ mod checkpoints;
 mod credentials;
 pub mod crypto;
 mod db;
+mod delegations;
 mod error;
+mod handover;
 mod identity;
 mod jobs;
 mod list;
@@ -29,6 +31,8 @@ mod passwords;
 mod records;
 mod rules;
 mod tables;
+mod task_steps;
+mod tasks;
 mod txn;
 mod users;
 mod values;
@@ -45,7 +49,9 @@ pub use checkpoints::Checkpoint;
 pub use credentials::{ApiToken, Bearer, NewSession, Session, TokenInfo};
 pub use crypto::{CryptoProvider, SoftCrypto};
 pub use db::Db;
+pub use delegations::Delegation;
 pub use error::{StoreError, conflict_version};
+pub use handover::HandedOver;
 pub use identity::{Identity, IdentityOptions, NewUser, UserInfo, UserPatch, random_password};
 pub use jobs::{Job, JobContext, JobHandler, JobState, Jobs};
 pub use list::{COUNT_LIMIT, ListRequest, PAGE_LIMIT, RecordPage, StateFilter, Total};
@@ -55,6 +61,8 @@ pub use notices::{NoticeRow, Notices};
 pub use records::{Action, FieldChange, HistoryEntry, Record, RecordStore};
 pub use rules::matches;
 pub use tables::is_kept;
+pub use task_steps::Step;
+pub use tasks::{NewTask, StepInput, TASKS, Task, TaskCounts, TaskFilter, TaskView, Tasks};
 pub use txn::Txn;
 pub use values::{Fields, STATE_FIELD, State};
 pub use verify::{OtherCheck, RegisterReport, StreamReport, VerifyReport, verify};
@@ -125,6 +133,7 @@ pub struct Store {
     pub identity: Identity,
     pub jobs: Jobs,
     pub notices: Notices,
+    pub tasks: Tasks,
     pub blobs: DiskBlobs,
     catalogue: CatalogueCell,
     dir: Arc<PathBuf>,
@@ -147,11 +156,22 @@ impl Store {
         let checkpoints = Checkpointer::new(dir.join(CHECKPOINTS), db.heads(), crypto, clock.clone())?;
         checkpoints.spawn();
         let log = ChangeLog::new(db.clone(), checkpoints, clock.clone(), cell.clone());
+        let records = RecordStore { db: db.clone(), log: log.clone(), catalogue: cell.clone(), clock: clock.clone() };
+        let identity = Identity::open(db.clone(), clock.clone(), options.identity).await?;
+        let notices = Notices::new(db.clone(), clock.clone());
         let store = Self {
-            records: RecordStore { db: db.clone(), log: log.clone(), catalogue: cell.clone(), clock: clock.clone() },
-            identity: Identity::open(db.clone(), clock.clone(), options.identity).await?,
-            jobs: Jobs::new(db.clone(), clock.clone(), options.job_slots),
-            notices: Notices::new(db.clone(), clock),
+            tasks: Tasks {
+                db: db.clone(),
+                catalogue: cell.clone(),
+                clock: clock.clone(),
+                identity: identity.clone(),
+                notices: notices.clone(),
+                records: records.clone(),
+            },
+            jobs: Jobs::new(db.clone(), clock, options.job_slots),
+            records,
+            identity,
+            notices,
             blobs: DiskBlobs::open(&dir.join(BLOBS))?,
             catalogue: cell,
             dir: Arc::new(dir.to_path_buf()),

@@ -2,6 +2,7 @@
 
 use super::db::Db;
 use super::error::db;
+use super::txn::Txn;
 use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::Row;
@@ -39,6 +40,11 @@ impl std::fmt::Debug for Notices {
 impl Notices {
     pub(super) fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
         Self { db, clock, changes: watch::Sender::new(0) }
+    }
+
+    /// Tells listeners of notices that were written inside another write.
+    pub(super) fn touch(&self) {
+        self.changes.send_modify(|n| *n += 1);
     }
 
     /// Ticks when somebody has a new notice or has read one.
@@ -91,34 +97,33 @@ impl Notices {
                 })
             })
             .await?;
-        self.changes.send_modify(|n| *n += 1);
+        self.touch();
         Ok(())
     }
+}
+
+/// Stores a notice inside a write. The same notice again is the same notice, read or not.
+pub(super) async fn insert(txn: &mut Txn, notice: &Notice) -> Result<()> {
+    let now = txn.now();
+    sqlx::query("INSERT INTO notices (username, key, title, body, link, created_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(&notice.to)
+        .bind(&notice.key)
+        .bind(&notice.title)
+        .bind(&notice.body)
+        .bind(&notice.link)
+        .bind(now)
+        .execute(txn.conn())
+        .await
+        .map(|_| ())
+        .map_err(db)
 }
 
 #[async_trait]
 impl Notifier for Notices {
     async fn notify(&self, notice: &Notice) -> Result<()> {
-        let (notice, now) = (notice.clone(), self.clock.now());
-        self.db
-            .write(move |txn| {
-                Box::pin(async move {
-                    // The same notice again is the same notice, read or not.
-                    sqlx::query("INSERT INTO notices (username, key, title, body, link, created_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
-                        .bind(notice.to)
-                        .bind(notice.key)
-                        .bind(notice.title)
-                        .bind(notice.body)
-                        .bind(notice.link)
-                        .bind(now)
-                        .execute(txn.conn())
-                        .await
-                        .map(|_| ())
-                        .map_err(db)
-                })
-            })
-            .await?;
-        self.changes.send_modify(|n| *n += 1);
+        let notice = notice.clone();
+        self.db.write(move |txn| Box::pin(async move { insert(txn, &notice).await })).await?;
+        self.touch();
         Ok(())
     }
 }

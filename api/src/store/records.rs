@@ -337,7 +337,20 @@ impl RecordStore {
         // Sees the record, so may see how it came to be.
         self.get(principal, dataset, id).await?;
         let (_, access) = self.access(principal, dataset)?;
-        let dataset = &access.dataset;
+        self.entries(&access.dataset, id, |name, value| access.masked(name, value)).await
+    }
+
+    /// The same for the program itself, unmasked.
+    pub(super) async fn history_of(&self, dataset: &Dataset, id: &str) -> Result<Vec<HistoryEntry>> {
+        self.entries(dataset, id, |_, value| value.cloned().unwrap_or_default()).await
+    }
+
+    async fn entries(
+        &self,
+        dataset: &Dataset,
+        id: &str,
+        show: impl Fn(&str, Option<&Value>) -> Value,
+    ) -> Result<Vec<HistoryEntry>> {
         let rows = sqlx::query("SELECT version, action, actor, purpose, at, state, before, after, block FROM change_log WHERE dataset = ? AND record = ? ORDER BY version")
             .bind(&dataset.name)
             .bind(id)
@@ -351,8 +364,8 @@ impl RecordStore {
             let changes =
                 dataset.field.iter().filter(|f| before.get(&f.name) != after.get(&f.name)).map(|f| FieldChange {
                     field: f.name.clone(),
-                    before: access.masked(&f.name, before.get(&f.name)),
-                    after: access.masked(&f.name, after.get(&f.name)),
+                    before: show(&f.name, before.get(&f.name)),
+                    after: show(&f.name, after.get(&f.name)),
                 });
             entries.push(HistoryEntry {
                 version: row.get::<i64, _>("version") as u64,

@@ -108,8 +108,13 @@ impl Chrome {
         if catalogue.datasets().any(|d| d.is_searchable() && lists(d)) {
             nav.push(("/cases".into(), lang.t("全文检索", "Search").into()));
         }
-        for register in catalogue.datasets().filter(|d| d.register.is_some() && d.parent.is_none() && lists(d)) {
-            nav.push((format!("/records/{}", register.name), lang.pick(&register.label).to_string()));
+        // Hundreds of registers have a page of their own.
+        let listed = |d: &zonglan_catalog::Dataset| d.register.as_ref().is_some_and(|r| !r.system) && lists(d);
+        if catalogue.datasets().any(|d| d.parent.is_none() && listed(d)) {
+            nav.push(("/records".into(), lang.t("登记簿", "Registers").into()));
+        }
+        if catalogue.dataset("task").is_some() {
+            nav.push(("/tasks".into(), lang.t("任务", "Tasks").into()));
         }
         if catalogue.datasets().any(|d| policy.may_import(principal, d)) {
             nav.push(("/import".into(), lang.t("数据导入", "Import").into()));
