@@ -69,7 +69,7 @@ fn fold_shape(c: char) -> char {
         '､' => '、',
         // Invisible: zero width characters, direction marks, soft hyphen, byte order mark.
         '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}' | '\u{00AD}' | '\u{FEFF}' => ' ',
-        '\u{FF01}'..='\u{FF5E}' => char::from_u32(c as u32 - 0xFEE0).unwrap_or(c),
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(c as u32 - 0xFEE0).map_or(c, fold_shape),
         c if c.is_whitespace() || c.is_control() => ' ',
         c => c,
     }

@@ -1,9 +1,11 @@
 //! One pass over the matching rows: their exact number, the best of them, and counts of values.
 
+use crate::rules::{Factors, mentioned};
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::{Column, StrColumn};
+use tantivy::index::SegmentId;
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 use zonglan_catalog::traits::Cancel;
 
@@ -30,6 +32,13 @@ pub(crate) struct Gather {
     /// Column of the event time.
     pub time: Option<String>,
     pub facets: Vec<ColumnName>,
+    /// Column to count by day, and whether it holds instants.
+    pub days: Option<(String, bool)>,
+    /// Factors of scores by segment; all apply.
+    pub factors: Vec<HashMap<SegmentId, Factors>>,
+    /// Columns whose value is named in the query: name, text of the query, weight.
+    pub mentions: Vec<(String, f32)>,
+    pub text: Vec<char>,
     pub cancel: Cancel,
 }
 
@@ -46,6 +55,8 @@ pub(crate) struct Found {
     /// Best first.
     pub top: Vec<Ranked>,
     pub facets: Vec<HashMap<Counted, u64>>,
+    /// By days since 1970, local.
+    pub days: BTreeMap<i64, u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,8 +79,16 @@ enum Primary {
 }
 
 impl Ranked {
+    /// Changes the score and with it the place.
+    pub fn multiply(&mut self, factor: f32) {
+        self.score *= factor;
+        if let Primary::Number(_, value) = &mut self.primary {
+            *value = u64::from(self.score.max(0.0).to_bits());
+        }
+    }
+
     /// Less is better.
-    fn order(&self, other: &Self) -> Ordering {
+    pub fn order(&self, other: &Self) -> Ordering {
         let primary = match (&self.primary, &other.primary) {
             (Primary::Text { value: Some(a), descending }, Primary::Text { value: Some(b), .. }) => {
                 if *descending {
@@ -126,8 +145,28 @@ impl Collector for Gather {
                 })
             })
             .collect::<tantivy::Result<_>>()?;
+        let days = match &self.days {
+            Some((name, instant)) => fast.column_opt::<i64>(name)?.map(|values| (values, *instant)),
+            None => None,
+        };
+        let mut mentions = Vec::new();
+        for (name, weight) in &self.mentions {
+            let Some(values) = fast.str(name)? else { continue };
+            let mut named = Vec::with_capacity(values.num_terms());
+            let mut stream = values.dictionary().stream()?;
+            while stream.advance() {
+                named.push(std::str::from_utf8(stream.key()).is_ok_and(|value| mentioned(value, &self.text)));
+            }
+            if named.contains(&true) {
+                mentions.push((values.ords().clone(), named, *weight));
+            }
+        }
         Ok(SegmentGather {
             ordinal,
+            days,
+            counted: BTreeMap::new(),
+            factors: self.factors.iter().filter_map(|f| f.get(&segment.segment_id()).cloned()).collect(),
+            mentions,
             top: self.top,
             heap: BinaryHeap::new(),
             primary,
@@ -148,6 +187,9 @@ impl Collector for Gather {
             let fruit = fruit?;
             merged.total += fruit.total;
             merged.top.extend(fruit.top);
+            for (day, count) in fruit.days {
+                *merged.days.entry(day).or_default() += count;
+            }
             for (all, part) in merged.facets.iter_mut().zip(fruit.facets) {
                 for (value, count) in part {
                     *all.entry(value).or_default() += count;
@@ -216,7 +258,33 @@ pub(crate) struct SegmentGather {
     time: Option<Column<i64>>,
     key: Column<u64>,
     facets: Vec<FacetColumn>,
+    days: Option<(Column<i64>, bool)>,
+    counted: BTreeMap<i64, u64>,
+    factors: Vec<Factors>,
+    /// Values by document, which of them are named, weight.
+    mentions: Vec<(Column<u64>, Vec<bool>, f32)>,
     total: u64,
+}
+
+impl SegmentGather {
+    /// The score of the words and what else speaks for the document.
+    fn weighed(&self, doc: DocId, score: Score) -> Score {
+        let factor: f32 = self.factors.iter().filter_map(|f| f.get(doc as usize)).product();
+        let named = self.mentions.iter().filter(|(ords, named, _)| {
+            ords.values_for_doc(doc).any(|ord| named.get(ord as usize).copied().unwrap_or(false))
+        });
+        score.max(0.0) * (factor + named.map(|(_, _, weight)| weight).sum::<f32>())
+    }
+}
+
+/// The local day of an instant. Shanghai is eight hours ahead but for summer time from 1986 to 1991
+/// and the years before 1950, which the table of the zone knows.
+fn local_day(ms: i64) -> i64 {
+    const STEADY: i64 = 694_224_000_000; // 1992-01-01
+    if ms >= STEADY {
+        return (ms + 8 * 3_600_000).div_euclid(86_400_000);
+    }
+    i64::from(zonglan_catalog::batch::days(zonglan_catalog::time::to_local(ms).date()))
 }
 
 impl SegmentCollector for SegmentGather {
@@ -239,9 +307,15 @@ impl SegmentCollector for SegmentGather {
                 FacetColumn::Missing => {}
             }
         }
+        if let Some((values, instant)) = &self.days
+            && let Some(value) = values.first(doc)
+        {
+            *self.counted.entry(if *instant { local_day(value) } else { value }).or_default() += 1;
+        }
         if self.top == 0 {
             return;
         }
+        let score = self.weighed(doc, score);
         let primary = self.primary.of(doc, score);
         let full = self.heap.len() >= self.top;
         if full && self.heap.peek().is_some_and(|Reverse(worst)| primary < worst.0) {
@@ -292,6 +366,6 @@ impl SegmentCollector for SegmentGather {
                 })
             })
             .collect::<tantivy::Result<_>>()?;
-        Ok(Found { total: self.total, top, facets })
+        Ok(Found { total: self.total, top, facets, days: self.counted })
     }
 }

@@ -11,6 +11,8 @@ pub enum SearchError {
     Io { path: String, source: std::io::Error },
     #[error("全文索引 {index} 的提交信息已损坏: {reason}")]
     Payload { index: String, reason: String },
+    #[error("检索规则有误: {what}")]
+    Rules { what: String },
     #[error("全文索引以只读方式打开，不能写入")]
     ReadOnly,
     #[error("全文索引正忙: 同时写入的索引过多")]
@@ -19,6 +21,10 @@ pub enum SearchError {
     Cancelled,
     #[error("字段 '{field}' {reason}")]
     Field { field: String, reason: &'static str },
+    #[error("字段「{field}」不能与 '{value}' 比较")]
+    Value { field: String, value: String },
+    #[error("检索式第 {} 到 {} 字: {message}", from + 1, to)]
+    Syntax { from: usize, to: usize, message: String, hint: String },
     #[error("符合 '{text}' 的行超过 {limit} 条")]
     TooMany { text: String, limit: usize },
 }
@@ -33,9 +39,11 @@ impl SearchError {
 impl Classify for SearchError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Engine { .. } | Self::Io { .. } | Self::Payload { .. } | Self::ReadOnly => ErrorClass::Internal,
+            Self::Engine { .. } | Self::Io { .. } | Self::Payload { .. } | Self::ReadOnly | Self::Rules { .. } => {
+                ErrorClass::Internal
+            }
             Self::Busy | Self::Cancelled => ErrorClass::Busy,
-            Self::Field { .. } => ErrorClass::User,
+            Self::Field { .. } | Self::Value { .. } | Self::Syntax { .. } => ErrorClass::User,
             Self::TooMany { .. } => ErrorClass::TooLarge,
         }
     }
@@ -45,16 +53,23 @@ impl Classify for SearchError {
             Self::Engine { .. } => "search.engine",
             Self::Io { .. } => "search.io",
             Self::Payload { .. } => "search.payload",
+            Self::Rules { .. } => "search.rules",
             Self::ReadOnly => "search.read_only",
             Self::Busy => "search.busy",
             Self::Cancelled => "search.cancelled",
             Self::Field { .. } => "search.field",
+            Self::Value { .. } => "search.value",
+            Self::Syntax { .. } => "search.syntax",
             Self::TooMany { .. } => "search.too_many",
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Syntax { hint, .. } => Some(hint.clone()),
+            Self::Value { .. } => {
+                Some("日期写 2019、2019-05 或 2019-05-06，范围写 2019..2021，数字写 >=3，是否写 是 或 否".into())
+            }
             Self::Busy => Some("请稍后再试".into()),
             Self::TooMany { .. } => Some("请加条件或换更具体的词".into()),
             Self::Payload { .. } => Some("删除该索引目录后重新导入".into()),

@@ -1,7 +1,11 @@
 //! Where a query's words stand in a text, and the passages that show it.
 
 use crate::analyze::normalise;
-use crate::query::{Kind, Query};
+use crate::clause::{Clause, is_question};
+use crate::ends::{Ends, list_of};
+use crate::near::{Needle, Together};
+use crate::query::Section;
+use std::collections::BTreeMap;
 use zonglan_catalog::search::Passage;
 
 /// Characters of a passage, and how many of them stand before its first mark.
@@ -12,45 +16,55 @@ const PASSAGES: usize = 3;
 /// Places that are looked at for passages; a common character has more in a long text.
 const PLACES: usize = 2_000;
 
-/// What to look for: fragments, and the bigrams of words that are not there as a whole.
+/// What to look for: words and fragments, the bigrams of words that are not there as a whole, and
+/// conditions of place.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Targets {
     whole: Vec<Vec<char>>,
     /// Bigrams of each word, and which of `whole` it is.
     parts: Vec<(Option<usize>, Vec<[char; 2]>)>,
+    together: Vec<Together>,
 }
 
 /// A place of a target: from, to (exclusive), which target.
 type Place = (usize, usize, usize);
 
 impl Targets {
-    pub fn new(query: &Query) -> Self {
+    /// Marks words that rank, and `same`, words that mean the same.
+    pub fn words(clauses: &[Clause], same: impl IntoIterator<Item = Vec<char>>) -> Self {
         let mut targets = Self::default();
-        let question = query.is_question();
-        for clause in query.clauses.iter().filter(|c| c.kind != Kind::Not) {
-            let whole = (!question || clause.kind == Kind::Phrase || clause.text.len() <= 4).then(|| {
+        let question = is_question(clauses);
+        for clause in clauses {
+            let whole = (!question || clause.text.len() <= 4).then(|| {
                 targets.whole.push(clause.text.clone());
                 targets.whole.len() - 1
             });
-            if clause.kind == Kind::Word && clause.text.len() > 2 {
+            if clause.text.len() > 2 {
                 let bigrams = clause.bigrams().into_iter().filter(|p| p.iter().all(|c| c.is_alphanumeric())).collect();
                 targets.parts.push((whole, bigrams));
             }
         }
+        targets.whole.extend(same);
         targets
     }
 
-    /// Adds fragments of a text condition.
-    pub fn add(&mut self, fragments: impl IntoIterator<Item = Vec<char>>) {
-        self.whole.extend(fragments.into_iter().filter(|f| !f.is_empty()));
+    /// Adds what stands in a condition of place; words and phrases alone are such conditions too.
+    pub fn add(&mut self, mut together: Together) {
+        together.items.iter_mut().for_each(|needles| needles.retain(|n| !n.is_empty()));
+        match together.items.as_slice() {
+            [needles] if together.section.is_none() && needles.iter().all(|n| n.plain().is_some()) => {
+                self.whole.extend(needles.iter().filter_map(Needle::plain));
+            }
+            _ => self.together.push(together),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.whole.is_empty() && self.parts.is_empty()
+        self.whole.is_empty() && self.parts.is_empty() && self.together.is_empty()
     }
 
     /// All places in a text, by start.
-    fn places(&self, text: &[char]) -> Vec<Place> {
+    fn places(&self, original: &str, text: &[char]) -> Vec<Place> {
         let mut places = Vec::new();
         let mut found = vec![false; self.whole.len()];
         for (which, target) in self.whole.iter().enumerate() {
@@ -72,19 +86,45 @@ impl Targets {
                 places.push((at, at + 2, self.whole.len() + index * 1_000 + which));
             }
         }
+        if !self.together.is_empty() {
+            let mut list = Vec::new();
+            list_of(original, text, 0, &mut list);
+            let ends = Ends(list);
+            for (index, together) in self.together.iter().enumerate() {
+                let which = self.whole.len() + 1_000_000 + index;
+                let hits = together.find(text, &ends).into_iter().take(PLACES);
+                places.extend(hits.map(|(from, to)| (from as usize, to as usize, which)));
+            }
+        }
         places.sort_unstable();
         places
     }
 
     /// The spans that match in a whole text, merged, in characters.
     pub fn marks(&self, text: &str) -> Vec<(usize, usize)> {
-        merge(self.places(&normalise(text)).into_iter().map(|(from, to, _)| (from, to)))
+        merge(self.places(text, &normalise(text)).into_iter().map(|(from, to, _)| (from, to)))
+    }
+
+    /// How weighty the sections are in which the targets stand: the mean over targets of the
+    /// weight of the weightiest section that has them.
+    pub fn by_section(&self, text: &str, weight: &dyn Fn(Option<Section>) -> f32) -> f32 {
+        let normal = normalise(text);
+        let mut list = Vec::new();
+        list_of(text, &normal, 0, &mut list);
+        let ends = Ends(list);
+        let mut best: BTreeMap<usize, f32> = BTreeMap::new();
+        for (from, _, which) in self.places(text, &normal) {
+            let weight = weight(ends.section(from as u32));
+            let entry = best.entry(which).or_insert(weight);
+            *entry = entry.max(weight);
+        }
+        if best.is_empty() { 0.0 } else { best.values().sum::<f32>() / best.len() as f32 }
     }
 
     /// The best passages of a text, in its order. A text without marks has none.
     pub fn passages(&self, field: &str, text: &str) -> Vec<Passage> {
         let normal = normalise(text);
-        let places = self.places(&normal);
+        let places = self.places(text, &normal);
         if places.is_empty() {
             return Vec::new();
         }
@@ -163,7 +203,20 @@ fn merge(spans: impl Iterator<Item = (usize, usize)>) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clause::clauses_of;
+    use crate::query::Query;
     use proptest::prelude::*;
+
+    fn words(query: &str) -> Targets {
+        let query = Query::words_only(query);
+        let mut targets = Targets::words(&query.clauses(), []);
+        for part in &query.parts {
+            if let crate::query::Node::Phrase(text) = part {
+                targets.add(Together { items: vec![vec![Needle::exact(text)]], how: None, section: None });
+            }
+        }
+        targets
+    }
 
     fn marked(passage: &Passage) -> Vec<String> {
         let chars: Vec<char> = passage.text.chars().collect();
@@ -172,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_word_is_marked_whole_or_by_its_parts() {
-        let targets = |query: &str| Targets::new(&Query::parse(query));
+        let targets = words;
         let text = "被告人張三駕駛電動車，后盗窃电动自行车一辆。";
         assert_eq!(marked(&targets("电动车").passages("t", text)[0]), ["電動車"]);
         assert_eq!(marked(&targets("电动自行车辆").passages("t", text)[0]), ["電動", "电动自行车"]);
@@ -185,7 +238,7 @@ mod tests {
     #[test]
     fn the_passage_with_more_words_is_chosen() {
         let text = format!("盗窃{}。某日盗窃电动车。{}", "甲".repeat(300), "乙".repeat(300));
-        let passages = Targets::new(&Query::parse("盗窃 电动车")).passages("t", &text);
+        let passages = Targets::words(&clauses_of(["盗窃", "电动车"].into_iter()), []).passages("t", &text);
         assert_eq!(passages.len(), 2);
         assert!(passages[1].text.starts_with("某日盗窃电动车"), "{passages:?}");
         assert_eq!(marked(&passages[1]), ["盗窃电动车"]);
@@ -196,7 +249,7 @@ mod tests {
     proptest! {
         #[test]
         fn marks_lie_inside_their_passage(text in "[一-丅，。ａ ]{0,400}", query in "[一-丅，\"。a ]{0,12}") {
-            for passage in Targets::new(&Query::parse(&query)).passages("t", &text) {
+            for passage in words(&query).passages("t", &text) {
                 let length = passage.text.chars().count();
                 prop_assert!(passage.marks.iter().all(|(f, t)| f < t && *t <= length));
                 prop_assert!(passage.marks.windows(2).all(|w| w[0].1 < w[1].0));

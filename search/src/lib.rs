@@ -4,25 +4,35 @@
 //! the resolver of text conditions for other engines.
 
 pub mod analyze;
+mod clause;
 mod collect;
+mod condition;
+mod ends;
 mod error;
 mod highlight;
 mod keys;
+pub mod learned;
+mod lexicon;
+mod near;
 mod plain;
 mod plan;
 pub mod query;
+mod rules;
 mod schema;
 mod search;
 mod shelf;
 mod sink;
+mod spans;
 
 pub use error::SearchError;
 pub use search::Document;
 
+use crate::rules::Knowledge;
 use crate::schema::{REGISTERS, index_of};
 use crate::shelf::{Permits, Shelf, lock};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 use tantivy::IndexWriter;
@@ -64,6 +74,9 @@ pub(crate) struct Inner {
     catalogue: RwLock<Arc<Catalogue>>,
     shelves: Mutex<HashMap<String, Arc<Shelf>>>,
     permits: Permits,
+    knowledge: RwLock<Arc<Knowledge>>,
+    /// Counts what was known; see [`Knowledge::key`].
+    known: AtomicU64,
 }
 
 impl Indexes {
@@ -85,19 +98,24 @@ impl Indexes {
     }
 
     fn new(dir: &Path, catalogue: Arc<Catalogue>, options: Options, read_only: bool) -> Self {
-        Self(Arc::new(Inner {
+        let indexes = Self(Arc::new(Inner {
             dir: dir.to_path_buf(),
+            knowledge: RwLock::default(),
+            known: AtomicU64::new(0),
             read_only,
             catalogue: RwLock::new(catalogue),
             shelves: Mutex::default(),
             permits: Permits::new(options.writers.max(1)),
             options,
-        }))
+        }));
+        indexes.0.learn();
+        indexes
     }
 
     /// Takes labels of codes from a newer catalogue from now on.
     pub fn set_catalogue(&self, catalogue: Arc<Catalogue>) {
         *self.0.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
+        self.0.learn();
     }
 
     /// Waits for merges and closes all writers that nobody uses; for an orderly end.
@@ -123,6 +141,21 @@ impl Indexes {
 }
 
 impl Inner {
+    /// Reads rules, synonyms and what was learned; where they are wrong, what is known stays in force.
+    pub fn learn(&self) {
+        let key = self.known.fetch_add(1, Ordering::Relaxed) + 1;
+        match Knowledge::of(&self.catalogue(), &self.dir, key) {
+            Ok(knowledge) => {
+                *self.knowledge.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(knowledge);
+            }
+            Err(error) => tracing::error!(%error, "search rules are not taken; those before stay"),
+        }
+    }
+
+    pub fn knowledge(&self) -> Arc<Knowledge> {
+        self.knowledge.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub fn catalogue(&self) -> Arc<Catalogue> {
         self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

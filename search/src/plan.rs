@@ -1,28 +1,39 @@
 //! From a bound search to the engine's query: words, filters, row rule.
 
 use crate::analyze::{FIELD_END, normalise};
+use crate::clause::{Clause, is_pattern, is_question, least_bigrams, least_of_question};
+use crate::condition::field_of;
 use crate::error::SearchError;
+use crate::learned::Learned;
+use crate::lexicon::Lexicon;
+use crate::near::{Needle, Piece, Together};
 use crate::plain::Plain;
-use crate::query::{Clause, Kind, Query, least_bigrams, least_of_question};
-use crate::schema::{SHORT_TEXT, Slots, held, raw_form, text_name};
-use std::ops::Bound;
-use tantivy::Term;
+use crate::query::{Near, Node, Query, Section};
+use crate::schema::{Slots, raw_form, text_name};
+use crate::spans::{Spans, cover};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use tantivy::query::{
-    AllQuery, Bm25StatisticsProvider, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery,
-    InvertedIndexRangeQuery, Occur, PhraseQuery, Query as EngineQuery, RangeQuery, TermQuery, TermSetQuery,
+    AllQuery, Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery,
+    Occur, PhraseQuery, Query as EngineQuery, TermQuery,
 };
 use tantivy::schema::{Field as Slot, IndexRecordOption};
-use zonglan_catalog::batch::days;
-use zonglan_catalog::dataset::{Dataset, Field, SearchMode};
-use zonglan_catalog::filter::{Filter, Op};
-use zonglan_catalog::value::Value;
+use tantivy::{Searcher, Term};
+use zonglan_catalog::Catalogue;
+use zonglan_catalog::dataset::{Dataset, Field, Mask, SearchMode};
 
-type Boxed = Box<dyn EngineQuery>;
-type Planned = Result<Boxed, SearchError>;
+pub(crate) type Boxed = Box<dyn EngineQuery>;
+pub(crate) type Planned = Result<Boxed, SearchError>;
 
 /// Score of a word that is in the text as a whole. Above the gram scores of search terms, so that
 /// texts with more of the words exactly come first, and gram scores order those with equally many.
 const WHOLE_WORD: f32 = 512.0;
+
+/// Score of a word that means the same.
+const SAME_WORD: f32 = 448.0;
+
+/// Weight of a gram of a term that a lay word stands for, beside 1 for a gram of the question.
+const TERM_WEIGHT: f32 = 0.5;
 
 /// How strict the words are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +44,7 @@ pub(crate) enum Mode {
     Any,
 }
 
-/// The fields that a query without field names looks into.
+/// The fields that a query without field names looks into, and what is known of words.
 pub(crate) struct Scope<'a> {
     pub slots: &'a Slots,
     pub dataset: &'a Dataset,
@@ -41,117 +52,258 @@ pub(crate) struct Scope<'a> {
     pub fields: Vec<&'a Field>,
     /// Scores must not depend on documents that the asker may not see.
     pub rounded: bool,
+    /// Synonyms; none where every word is meant as written.
+    pub lexicon: Option<&'a Lexicon>,
+    /// Words of the texts that answer words of questions, as learned.
+    pub learned: Option<&'a Learned>,
+    /// For values of fields.
+    pub catalogue: &'a Catalogue,
+    pub searcher: Option<&'a Searcher>,
+    /// Fields that the asker may not use in conditions.
+    pub masked: &'a BTreeMap<String, Mask>,
 }
 
+/// Nothing is masked.
+static NONE_MASKED: BTreeMap<String, Mask> = BTreeMap::new();
+
 impl<'a> Scope<'a> {
-    pub fn new(slots: &'a Slots, dataset: &'a Dataset, rounded: bool, visible: impl Fn(&Field) -> bool) -> Self {
-        let fields = dataset.field.iter().filter(|f| f.search != SearchMode::None && held(f) && visible(f)).collect();
-        Self { slots, dataset, fields, rounded }
+    /// For reading words only: no texts are searched.
+    pub fn words(dataset: &'a Dataset, lexicon: &'a Lexicon, catalogue: &'a Catalogue) -> Scope<'a> {
+        Scope { lexicon: Some(lexicon), ..Self::one(schema_slots(), dataset, Vec::new(), catalogue) }
     }
 
-    fn texts(&self) -> impl Iterator<Item = String> + '_ {
-        self.fields.iter().filter(|f| f.search == SearchMode::Zh).map(|f| text_name(self.dataset, &f.name))
+    /// Some fields, every word as written.
+    pub fn one(slots: &'a Slots, dataset: &'a Dataset, fields: Vec<&'a Field>, catalogue: &'a Catalogue) -> Scope<'a> {
+        Scope {
+            slots,
+            dataset,
+            fields,
+            rounded: false,
+            lexicon: None,
+            learned: None,
+            catalogue,
+            searcher: None,
+            masked: &NONE_MASKED,
+        }
+    }
+
+    /// Conditions of place that a node is, for highlighting.
+    pub fn together(&self, node: &Node, section: Option<Section>) -> Vec<Together> {
+        match node {
+            Node::Has(_) | Node::Phrase(_) => {
+                vec![Together { items: vec![self.needles(node)], how: None, section }]
+            }
+            Node::Near { how, items } => {
+                vec![Together { items: items.iter().map(|i| self.needles(i)).collect(), how: Some(*how), section }]
+            }
+            Node::In { section, node } => self.together(node, Some(*section)),
+            Node::And(list) | Node::Or(list) => list.iter().flat_map(|n| self.together(n, section)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = Arc<str>> + '_ {
+        self.fields.iter().filter(|f| f.search == SearchMode::Zh).map(|f| text_name(self.dataset, &f.name).into())
+    }
+
+    /// The same words in one field only.
+    fn only(&self, field: &'a Field) -> Scope<'a> {
+        Scope { fields: vec![field], ..*self }
     }
 
     /// The query of the search box. `None`: everything.
-    pub fn query(&self, query: &Query, mode: Mode) -> Option<Boxed> {
-        if query.is_empty() {
-            return None;
-        }
+    pub fn query(&self, query: &Query, mode: Mode) -> Result<Option<Boxed>, SearchError> {
+        let clauses = query.clauses();
         let mut parts: Vec<(Occur, Boxed)> = Vec::new();
-        for phrase in query.of(Kind::Phrase) {
-            parts.push((Occur::Must, self.whole(phrase)));
-        }
-        for phrase in query.of(Kind::Not) {
-            parts.push((Occur::MustNot, Box::new(Plain(self.whole(phrase)))));
-        }
-        let words: Vec<&Clause> = query.of(Kind::Word).collect();
-        if mode == Mode::Any || query.is_question() {
-            if let Some(bag) = self.bag(&words, mode) {
-                parts.push((Occur::Should, bag));
+        for part in &query.parts {
+            match part {
+                Node::Word(_) => {}
+                Node::Not(inner) => parts.push((Occur::MustNot, Box::new(Plain(self.part(inner, None)?)))),
+                node => parts.push((Occur::Must, self.part(node, None)?)),
             }
-        } else {
-            parts.extend(words.iter().map(|word| (Occur::Should, self.word(word))));
+        }
+        if !clauses.is_empty() {
+            if mode == Mode::Any || is_question(&clauses) {
+                parts.extend(self.bag(&clauses, mode).map(|bag| (Occur::Should, bag)));
+            } else {
+                parts.extend(clauses.iter().map(|word| (Occur::Should, self.word(word))));
+            }
+        }
+        if parts.is_empty() {
+            return Ok(None);
         }
         if parts.iter().all(|(occur, _)| *occur == Occur::MustNot) {
             parts.push((Occur::Must, zero(AllQuery)));
         }
         let least = usize::from(parts.iter().all(|(occur, _)| *occur != Occur::Must));
-        Some(Box::new(BooleanQuery::with_minimum_required_clauses(parts, least)))
+        Ok(Some(Box::new(BooleanQuery::with_minimum_required_clauses(parts, least))))
+    }
+
+    /// What must be there.
+    pub fn part(&self, node: &Node, section: Option<Section>) -> Planned {
+        let list = |nodes: &[Node]| nodes.iter().map(|n| self.part(n, section)).collect::<Result<Vec<_>, _>>();
+        Ok(match node {
+            Node::Word(text) | Node::Has(text) => {
+                let mut needles = vec![Needle::word(text)];
+                needles.extend(self.same(text).iter().map(|w| Needle::exact(w)));
+                let keyword = (section.is_none() && !is_pattern(text)).then_some(text);
+                self.places(vec![needles], None, section, keyword)
+            }
+            Node::Phrase(text) => {
+                self.places(vec![vec![Needle::exact(text)]], None, section, section.is_none().then_some(text))
+            }
+            Node::Near { how, items } => {
+                let items = items.iter().map(|item| self.needles(item)).collect();
+                self.places(items, Some(*how), section, None)
+            }
+            Node::And(nodes) => Box::new(BooleanQuery::intersection(list(nodes)?)),
+            Node::Or(nodes) => Box::new(BooleanQuery::union(list(nodes)?)),
+            Node::Not(inner) => not(self.part(inner, section)?),
+            Node::In { section, node } => self.part(node, Some(*section))?,
+            Node::Field { name, node } => {
+                let field = field_of(self.dataset, name)?;
+                if self.masked.contains_key(name) || field.person_key {
+                    return Err(SearchError::Field {
+                        field: field.label.zh.clone(), reason: "您不能用作检索条件"
+                    });
+                }
+                if field.search == SearchMode::Zh && !matches!(**node, Node::Range(..) | Node::Any) {
+                    return self.only(field).part(node, section);
+                }
+                self.values(field, node)?
+            }
+            // Only inside of fields, where `values` reads them.
+            Node::Range(..) | Node::Any => Box::new(AllQuery),
+        })
+    }
+
+    fn same(&self, word: &str) -> &[String] {
+        self.lexicon.map_or(&[], |l| l.same(word))
+    }
+
+    /// The alternatives of an item of a condition of place.
+    pub fn needles(&self, node: &Node) -> Vec<Needle> {
+        match node {
+            Node::Has(text) | Node::Word(text) => {
+                let same = self.same(text).iter().map(|w| Needle::exact(w));
+                std::iter::once(Needle::word(text)).chain(same).collect()
+            }
+            Node::Phrase(text) => vec![Needle::exact(text)],
+            Node::Or(list) => list.iter().flat_map(|n| self.needles(n)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Texts in which the items stand as said, in any one field.
+    fn places(
+        &self,
+        items: Vec<Vec<Needle>>,
+        how: Option<Near>,
+        section: Option<Section>,
+        keyword: Option<&String>,
+    ) -> Boxed {
+        let items: Vec<Vec<Needle>> =
+            items.into_iter().map(|needles| needles.into_iter().filter(|n| !n.is_empty()).collect()).collect();
+        let together = Arc::new(Together { items, how, section });
+        let mut fields: Vec<Boxed> = self.texts().map(|name| self.in_text(&name, &together)).collect();
+        fields.extend(keyword.into_iter().flat_map(|text| self.keyword(text)));
+        best(fields)
+    }
+
+    fn in_text(&self, name: &Arc<str>, together: &Arc<Together>) -> Boxed {
+        let needle = |needle: &Needle| -> Boxed {
+            let pieces: Vec<Boxed> = needle.0.iter().map(|p| self.score(piece(self.slots, name, p))).collect();
+            if pieces.len() == 1 {
+                pieces.into_iter().next().unwrap_or(Box::new(EmptyQuery))
+            } else {
+                Box::new(BooleanQuery::intersection(pieces))
+            }
+        };
+        let mut items: Vec<Boxed> =
+            together.items.iter().map(|needles| best(needles.iter().map(needle).collect())).collect();
+        let simple = together.how.is_none()
+            && together.section.is_none()
+            && together.items.iter().flatten().all(|needle| needle.0.len() == 1);
+        let candidates = if items.len() == 1 { items.remove(0) } else { Box::new(BooleanQuery::intersection(items)) };
+        if simple {
+            return candidates;
+        }
+        self.score(Box::new(Spans {
+            candidates,
+            together: together.clone(),
+            text_name: name.clone(),
+            slots: *self.slots,
+        }))
     }
 
     fn score(&self, query: Boxed) -> Boxed {
         if self.rounded { Box::new(Plain(query)) } else { query }
     }
 
-    fn gram(&self, name: &str, gram: &[char]) -> Boxed {
-        self.score(scored(self.slots.gram(name, gram)))
+    fn gram(&self, name: &str, gram: &[char], weight: f32) -> Boxed {
+        let term = scored(self.slots.gram(name, gram));
+        self.score(if weight == 1.0 { term } else { Box::new(BoostQuery::new(term, weight)) })
     }
 
-    /// Texts that have the clause as a whole, in any field.
-    fn whole(&self, clause: &Clause) -> Boxed {
-        let mut fields: Vec<Boxed> =
-            self.texts().map(|name| self.score(phrase(self.slots, &name, &clause.text))).collect();
-        fields.extend(self.keyword(clause).map(|q| Box::new(ConstScoreQuery::new(q, WHOLE_WORD)) as Boxed));
-        best(fields)
-    }
-
-    /// Rows with a keyword field that is just the clause.
-    fn keyword<'b>(&'b self, clause: &'b Clause) -> impl Iterator<Item = Boxed> + 'b {
-        self.fields
-            .iter()
-            .filter(|f| f.search == SearchMode::Keyword && f.kind.is_textual())
-            .map(|f| term(self.slots.attr_text(self.dataset, &f.name, &raw_form(clause.raw.trim()))))
+    /// Rows with a keyword field that is just the text.
+    fn keyword<'b>(&'b self, text: &'b str) -> impl Iterator<Item = Boxed> + 'b {
+        self.fields.iter().filter(|f| f.search == SearchMode::Keyword && f.kind.is_textual()).map(|f| {
+            let value = term(self.slots.attr_text(self.dataset, &f.name, &raw_form(text.trim())));
+            Box::new(ConstScoreQuery::new(value, WHOLE_WORD)) as Boxed
+        })
     }
 
     fn word(&self, word: &Clause) -> Boxed {
         let bigrams = word.bigrams();
+        let same: Vec<Vec<char>> = self.same(&word.raw).iter().map(|w| normalise(w)).collect();
         let mut fields: Vec<Boxed> = self
             .texts()
             .map(|name| {
                 let whole = || phrase(self.slots, &name, &word.text);
                 let bonus: Boxed = Box::new(ConstScoreQuery::new(whole(), WHOLE_WORD));
-                if bigrams.len() < 2 {
-                    return Box::new(BooleanQuery::new(vec![(Occur::Must, self.score(whole())), (Occur::Must, bonus)]))
-                        as Boxed;
-                }
-                let grams = bigrams.iter().map(|g| (Occur::Should, self.gram(&name, g))).collect();
-                let least = least_bigrams(word, bigrams.len());
-                let close = BooleanQuery::with_minimum_required_clauses(grams, least);
-                Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(close) as Boxed), (Occur::Should, bonus)]))
-                    as Boxed
+                let itself: Boxed = if bigrams.len() < 2 {
+                    Box::new(BooleanQuery::new(vec![(Occur::Must, self.score(whole())), (Occur::Must, bonus)]))
+                } else {
+                    let grams = bigrams.iter().map(|g| (Occur::Should, self.gram(&name, g, 1.0))).collect();
+                    let least = least_bigrams(word, bigrams.len());
+                    let close = BooleanQuery::with_minimum_required_clauses(grams, least);
+                    Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(close) as Boxed), (Occur::Should, bonus)]))
+                };
+                let mut forms = vec![itself];
+                forms.extend(same.iter().map(|other| {
+                    let whole = phrase(self.slots, &name, other);
+                    let bonus = ConstScoreQuery::new(phrase(self.slots, &name, other), SAME_WORD);
+                    Box::new(BooleanQuery::new(vec![(Occur::Must, self.score(whole)), (Occur::Must, Box::new(bonus))]))
+                        as Boxed
+                }));
+                best(forms)
             })
             .collect();
-        fields.extend(self.keyword(word).map(|q| Box::new(ConstScoreQuery::new(q, WHOLE_WORD)) as Boxed));
+        fields.extend(self.keyword(&word.raw));
         best(fields)
     }
 
     /// All grams of all words as one bag: bigrams decide and rank, single characters rank too.
-    fn bag(&self, words: &[&Clause], mode: Mode) -> Option<Boxed> {
-        let mut bigrams: Vec<[char; 2]> = words.iter().flat_map(|w| w.bigrams()).collect();
-        bigrams.sort_unstable();
-        bigrams.dedup();
-        bigrams.retain(|pair| pair.iter().any(|c| c.is_alphanumeric()));
-        let mut singles: Vec<char> =
-            words.iter().flat_map(|w| w.text.iter().copied()).filter(|c| c.is_alphanumeric()).collect();
-        singles.sort_unstable();
-        singles.dedup();
-        if singles.is_empty() {
+    /// Grams of terms that lay words stand for, and those that have been learned, weigh less.
+    fn bag(&self, words: &[Clause], mode: Mode) -> Option<Boxed> {
+        let grams = self.weights(words);
+        if grams.is_empty() {
             return None;
         }
+        let pairs = grams.keys().filter(|g| g.len() > 1).count();
         let fields = self
             .texts()
             .map(|name| {
-                let grams = |list: &[[char; 2]]| -> Vec<(Occur, Boxed)> {
-                    list.iter().map(|g| (Occur::Should, self.gram(&name, g))).collect()
+                let some = |long: bool| -> Vec<(Occur, Boxed)> {
+                    let list = grams.iter().filter(|(gram, _)| (gram.len() > 1) == long);
+                    list.map(|(gram, weight)| (Occur::Should, self.gram(&name, gram, *weight))).collect()
                 };
-                let ones: Vec<(Occur, Boxed)> =
-                    singles.iter().map(|c| (Occur::Should, self.gram(&name, &[*c]))).collect();
-                if bigrams.is_empty() {
+                let ones = some(false);
+                if pairs == 0 {
                     return Box::new(BooleanQuery::new(ones)) as Boxed;
                 }
-                let least = if mode == Mode::Any { 1 } else { least_of_question(bigrams.len()) };
-                let close = BooleanQuery::with_minimum_required_clauses(grams(&bigrams), least);
+                let least = if mode == Mode::Any { 1 } else { least_of_question(pairs) };
+                let close = BooleanQuery::with_minimum_required_clauses(some(true), least);
                 let mut parts = vec![(Occur::Must, Box::new(close) as Boxed)];
                 parts.extend(ones);
                 Box::new(BooleanQuery::new(parts)) as Boxed
@@ -159,139 +311,48 @@ impl<'a> Scope<'a> {
             .collect();
         Some(best(fields))
     }
-}
 
-/// A condition: true or false, without score.
-pub(crate) fn condition(slots: &Slots, dataset: &Dataset, filter: &Filter) -> Planned {
-    let inner = |f: &Filter| condition(slots, dataset, f);
-    Ok(match filter {
-        Filter::True => Box::new(AllQuery),
-        Filter::And(list) if list.is_empty() => Box::new(AllQuery),
-        Filter::Or(list) if list.is_empty() => Box::new(EmptyQuery),
-        Filter::And(list) => Box::new(BooleanQuery::intersection(list.iter().map(inner).collect::<Result<_, _>>()?)),
-        Filter::Or(list) => Box::new(BooleanQuery::union(list.iter().map(inner).collect::<Result<_, _>>()?)),
-        Filter::Not(f) => not(inner(f)?),
-        Filter::IsNull { field } => {
-            field_of(dataset, field)?;
-            not(term(slots.present_term(dataset, field)))
+    /// The grams of a question and their weights.
+    pub fn weights(&self, words: &[Clause]) -> BTreeMap<Vec<char>, f32> {
+        let mut own: BTreeMap<Vec<char>, f32> = BTreeMap::new();
+        for word in words {
+            grams_of(&word.text, |gram| {
+                own.insert(gram.to_vec(), 1.0);
+            });
         }
-        Filter::In { field, values } => {
-            let definition = comparable(dataset, field)?;
-            let terms: Vec<Term> = values.iter().filter_map(|v| whole_value(slots, dataset, definition, v)).collect();
-            if terms.is_empty() { Box::new(EmptyQuery) } else { Box::new(TermSetQuery::new(terms)) }
-        }
-        Filter::Cmp { field, op: Op::Eq, value } => {
-            match whole_value(slots, dataset, comparable(dataset, field)?, value) {
-                Some(value) => term(value),
-                None => Box::new(EmptyQuery),
+        let mut all = own.clone();
+        if let Some(lexicon) = self.lexicon {
+            for term in words.iter().flat_map(|w| lexicon.terms_in(&w.text)) {
+                grams_of(&normalise(term), |gram| {
+                    all.entry(gram.to_vec()).or_insert(TERM_WEIGHT);
+                });
             }
         }
-        Filter::Cmp { field, op, value } => compare(slots, dataset, comparable(dataset, field)?, *op, value)?,
-        Filter::Text { field, query } => text_condition(slots, dataset, field_of(dataset, field)?, query)?,
-    })
-}
-
-/// Every word and quoted fragment must be in the field as a whole; excluded ones must not.
-pub(crate) fn text_condition(slots: &Slots, dataset: &Dataset, field: &Field, text: &str) -> Planned {
-    match field.search {
-        SearchMode::None => Err(SearchError::Field { field: field.name.clone(), reason: "没有全文索引" }),
-        SearchMode::Keyword => {
-            let whole = text.trim().trim_matches(['"', '“', '”', '「', '」']);
-            Ok(term(slots.attr_text(dataset, &field.name, &raw_form(whole))))
-        }
-        SearchMode::Zh => {
-            let query = Query::parse(text);
-            let name = text_name(dataset, &field.name);
-            let mut parts: Vec<(Occur, Boxed)> = query
-                .clauses
-                .iter()
-                .map(|c| {
-                    let whole = phrase(slots, &name, &c.text);
-                    match c.kind {
-                        Kind::Not => (Occur::MustNot, Box::new(Plain(whole)) as Boxed),
-                        _ => (Occur::Must, whole),
-                    }
-                })
-                .collect();
-            if parts.iter().all(|(occur, _)| *occur == Occur::MustNot) {
-                parts.push((Occur::Must, Box::new(AllQuery)));
+        if let Some(learned) = self.learned {
+            for (gram, weight) in learned.expand(own.keys()) {
+                *all.entry(gram).or_insert(0.0) += weight;
             }
-            Ok(Box::new(BooleanQuery::new(parts)))
+        }
+        all
+    }
+}
+
+/// The grams that rank: characters and pairs, without pairs of punctuation.
+pub(crate) fn grams_of(text: &[char], mut visit: impl FnMut(&[char])) {
+    for (at, c) in text.iter().enumerate() {
+        if c.is_alphanumeric() {
+            visit(&text[at..=at]);
+        }
+        if let Some(pair) = text.get(at..at + 2)
+            && pair.iter().any(|c| c.is_alphanumeric())
+        {
+            visit(pair);
         }
     }
-}
-
-fn field_of<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Field, SearchError> {
-    let missing = |reason| SearchError::Field { field: name.to_string(), reason };
-    let field = dataset.field(name).ok_or_else(|| missing("不存在"))?;
-    if held(field) { Ok(field) } else { Err(missing("是个人信息，不在全文索引中")) }
-}
-
-/// A field whose values can be compared whole.
-fn comparable<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Field, SearchError> {
-    field_of(dataset, name)
-}
-
-fn whole_value(slots: &Slots, dataset: &Dataset, field: &Field, value: &Value) -> Option<Term> {
-    match value {
-        // Longer texts of searched fields are not there as whole values and equal nothing.
-        Value::Text(text) if field.search == SearchMode::Zh && text.chars().count() > SHORT_TEXT => None,
-        Value::Text(text) => Some(slots.attr_text(dataset, &field.name, &raw_form(text))),
-        other => int_of(other).map(|n| slots.attr_int(dataset, &field.name, n)),
-    }
-}
-
-/// The integer that columns hold for a value.
-fn int_of(value: &Value) -> Option<i64> {
-    match value {
-        Value::Bool(b) => Some(i64::from(*b)),
-        Value::Int(n) | Value::Instant(n) | Value::Decimal { units: n, .. } => Some(*n),
-        Value::Date(d) => Some(i64::from(days(*d))),
-        _ => None,
-    }
-}
-
-fn compare(slots: &Slots, dataset: &Dataset, field: &Field, op: Op, value: &Value) -> Planned {
-    let fail = |reason| Err(SearchError::Field { field: field.name.clone(), reason });
-    if let Value::Text(text) = value {
-        if field.search == SearchMode::Zh {
-            return fail("是检索文本，只能用 text、eq 或 in 作条件");
-        }
-        let edge = |text: &str| slots.attr_text(dataset, &field.name, &raw_form(text));
-        // No UTF-8 text has the byte 0xFF: the end of all that start like this.
-        let after = |mut start: Term| {
-            start.append_bytes(&[0xFF]);
-            Bound::Excluded(start)
-        };
-        let (low, high) = (Bound::Included(edge("")), after(edge("")));
-        let (low, high) = match op {
-            Op::Prefix if text.len() > 90 => return fail("的前缀太长"),
-            Op::Prefix => (Bound::Included(edge(text)), after(edge(text))),
-            Op::Gt => (Bound::Excluded(edge(text)), high),
-            Op::Gte => (Bound::Included(edge(text)), high),
-            Op::Lt => (low, Bound::Excluded(edge(text))),
-            Op::Lte => (low, Bound::Included(edge(text))),
-            Op::Eq => (Bound::Included(edge(text)), Bound::Included(edge(text))),
-        };
-        return Ok(Box::new(InvertedIndexRangeQuery::new(low, high)));
-    }
-    let Some(n) = int_of(value) else { return fail("不能这样比较") };
-    let edge = |n: i64| slots.attr_int(dataset, &field.name, n);
-    let (low, high) = match op {
-        Op::Gt if n == i64::MAX => return Ok(Box::new(EmptyQuery)),
-        Op::Lt if n == i64::MIN => return Ok(Box::new(EmptyQuery)),
-        Op::Gt => (n + 1, i64::MAX),
-        Op::Gte => (n, i64::MAX),
-        Op::Lt => (i64::MIN, n - 1),
-        Op::Lte => (i64::MIN, n),
-        Op::Eq => (n, n),
-        Op::Prefix => return fail("不是文本，不能用 prefix"),
-    };
-    Ok(Box::new(RangeQuery::new(Bound::Included(edge(low)), Bound::Included(edge(high)))))
 }
 
 /// A text with just these characters in this order: bigrams that together cover all of them.
-fn phrase(slots: &Slots, text_name: &str, chars: &[char]) -> Boxed {
+pub(crate) fn phrase(slots: &Slots, text_name: &str, chars: &[char]) -> Boxed {
     if chars.len() <= 2 {
         return scored(slots.gram(text_name, chars));
     }
@@ -302,7 +363,20 @@ fn phrase(slots: &Slots, text_name: &str, chars: &[char]) -> Boxed {
     Box::new(PhraseQuery::new_with_offset(terms))
 }
 
-fn term(term: Term) -> Boxed {
+/// As [`phrase`], with characters that may be any.
+fn piece(slots: &Slots, text_name: &str, piece: &Piece) -> Boxed {
+    if let Some(chars) = piece.iter().copied().collect::<Option<Vec<char>>>() {
+        return phrase(slots, text_name, &chars);
+    }
+    let mut terms: Vec<(usize, Term)> =
+        cover(slots, text_name, piece).into_iter().map(|(at, term)| (at as usize, term)).collect();
+    if terms.len() == 1 {
+        return terms.pop().map_or(Box::new(EmptyQuery), |(_, term)| scored(term));
+    }
+    Box::new(PhraseQuery::new_with_offset(terms))
+}
+
+pub(crate) fn term(term: Term) -> Boxed {
     Box::new(TermQuery::new(term, IndexRecordOption::Basic))
 }
 
@@ -310,7 +384,7 @@ fn scored(term: Term) -> Boxed {
     Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
 }
 
-fn not(query: Boxed) -> Boxed {
+pub(crate) fn not(query: Boxed) -> Boxed {
     Box::new(BooleanQuery::new(vec![
         (Occur::Must, Box::new(AllQuery) as Boxed),
         (Occur::MustNot, Box::new(Plain(query))),
@@ -365,7 +439,8 @@ impl Bm25StatisticsProvider for Assumed {
 /// Characters of function words and of asking.
 const FUNCTION: &str = "的了是在不有和与及或者其以于为而则之所被把将对从向到给由就都也还又要会能可应该需须吗呢吧啊么什怎样如何谁哪几多少我你他她它们这那个些没已经过后时候请问想知道算";
 
-/// The fragments that a text condition looks for, for highlighting.
-pub(crate) fn fragments(text: &str) -> Vec<Vec<char>> {
-    Query::parse(text).clauses.into_iter().filter(|c| c.kind != Kind::Not).map(|c| normalise(&c.raw)).collect()
+/// Slots for scopes that search nothing.
+fn schema_slots() -> &'static Slots {
+    static SLOTS: std::sync::LazyLock<Slots> = std::sync::LazyLock::new(|| crate::schema::schema().1);
+    &SLOTS
 }

@@ -5,6 +5,7 @@
 //! - `text`: for each searched text the grams `field\0gram` with positions (see [`crate::analyze`]);
 //! - `attr`: a JSON object `{dataset: {field: value}}`, indexed whole and as columns: filters,
 //!   facets, sorting;
+//! - `ends`: where sentences, paragraphs and sections end, in positions of `text` (see [`crate::ends`]);
 //! - `present`: names of the fields that are not null;
 //! - `ds`, `id`, `key`: whose row it is;
 //! - `doc`: the values, stored.
@@ -12,7 +13,7 @@
 //! A field of personal or secret sensitivity is not in the index at all unless the definition
 //! asks for it to be searched; keyed hashes of persons never are.
 
-use crate::analyze::{FIELD_END, TOKENIZER};
+use crate::analyze::{FIELD_END, TOKENIZER, normalise};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use tantivy::TantivyDocument;
@@ -26,7 +27,7 @@ use zonglan_catalog::dataset::{Dataset, Field, FieldType, SearchMode, Sensitivit
 use zonglan_catalog::value::Value;
 
 /// Part of the folder name; another number when the schema below changes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The index that all registers share.
 pub(crate) const REGISTERS: &str = "registers";
@@ -47,6 +48,7 @@ pub(crate) struct Slots {
     pub key_lo: Slot,
     pub rev: Slot,
     pub text: Slot,
+    pub ends: Slot,
     pub attr: Slot,
     pub present: Slot,
     pub doc: Slot,
@@ -70,6 +72,7 @@ pub(crate) fn schema() -> (Schema, Slots) {
         key_lo: builder.add_u64_field("key_lo", FAST),
         rev: builder.add_u64_field("rev", FAST),
         text: builder.add_text_field("text", TextOptions::default().set_indexing_options(grams)),
+        ends: builder.add_u64_field("ends", FAST),
         attr: builder.add_json_field("attr", JsonObjectOptions::default().set_indexing_options(raw).set_fast("raw")),
         present: builder.add_text_field("present", term),
         doc: builder.add_bytes_field("doc", STORED),
@@ -198,6 +201,7 @@ pub(crate) fn row_of(slots: &Slots, dataset: &Dataset, signature: &str, batch: &
     let mut stored = Map::new();
     let mut attrs: Vec<(String, OwnedValue)> = Vec::new();
     let mut time = None;
+    let (mut ends, mut base) = (Vec::new(), 0);
     for (index, field) in dataset.field.iter().enumerate() {
         let is_time = dataset.time.as_ref() == Some(&field.name);
         if !held(field) {
@@ -208,6 +212,10 @@ pub(crate) fn row_of(slots: &Slots, dataset: &Dataset, signature: &str, batch: &
                 let Some(text) = column.get(row) else { continue };
                 let zh = field.search == SearchMode::Zh;
                 if zh {
+                    let normal = normalise(text);
+                    crate::ends::list_of(text, &normal, base, &mut ends);
+                    // The engine leaves a gap of one between the texts of a field.
+                    base += normal.len() as u32 + 1;
                     document.add_text(slots.text, format!("{}{FIELD_END}{text}", text_name(dataset, &field.name)));
                 }
                 let whole = !zh || text.chars().nth(SHORT_TEXT).is_none();
@@ -242,6 +250,7 @@ pub(crate) fn row_of(slots: &Slots, dataset: &Dataset, signature: &str, batch: &
             attrs.push((field.name.clone(), attr));
         }
     }
+    ends.into_iter().for_each(|entry| document.add_u64(slots.ends, entry));
     document.add_text(slots.id, &id);
     let attr = BTreeMap::from([(dataset.name.clone(), OwnedValue::Object(attrs))]);
     document.add_object(slots.attr, attr);

@@ -1,10 +1,16 @@
 //! Answering: searches, single documents, and keys of rows for other engines.
 
+use crate::analyze::normalise;
+use crate::clause::{Clause, is_question};
 use crate::collect::{ColumnName, Counted, Found, Gather, Ranked, Sort};
+use crate::condition::{condition, text_condition};
 use crate::error::SearchError;
 use crate::highlight::{Targets, lead};
-use crate::plan::{Assumed, Mode, Scope, condition, fragments, text_condition, zero};
-use crate::query::{Kind, Query};
+use crate::learned::Learned;
+use crate::near::{Needle, Together};
+use crate::plan::{Assumed, Mode, Scope, zero};
+use crate::query::{Names, Node, Query};
+use crate::rules::{Knowledge, Rules, mentioned};
 use crate::schema::{REGISTERS, SHORT_TEXT, column, held, int_value, values_of};
 use crate::shelf::Shelf;
 use crate::{Indexes, Inner};
@@ -15,12 +21,14 @@ use tantivy::collector::TopDocs;
 use tantivy::query::{AllQuery, BooleanQuery, Occur, Query as EngineQuery, TermQuery};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{Searcher, TantivyDocument, TantivyError};
-use zonglan_catalog::batch::RowKey;
+use zonglan_catalog::Catalogue;
+use zonglan_catalog::batch::{RowKey, date_of};
 use zonglan_catalog::bind::{BoundSearch, mask};
-use zonglan_catalog::dataset::{Dataset, Field, SearchMode};
+use zonglan_catalog::dataset::{Dataset, Field, FieldType, SearchMode};
 use zonglan_catalog::error::{Error, Result};
 use zonglan_catalog::filter::Filter;
-use zonglan_catalog::search::{Facet, Hit, SearchPage};
+use zonglan_catalog::search::{Bucket, Facet, Histogram, Hit, ParsedQuery, Reason, SearchPage, Step};
+use zonglan_catalog::time::Grain;
 use zonglan_catalog::traits::{Cancel, DatasetState, SearchIndex, TextResolver};
 use zonglan_catalog::value::Value;
 
@@ -29,6 +37,15 @@ const FACET_VALUES: usize = 50;
 
 /// Searched texts longer than this are left out of a hit's fields; passages show them.
 const LONG_TEXT: usize = 200;
+
+/// Hits that are ordered anew by the sections in which the words stand.
+const RERANKED: usize = 50;
+
+/// Bars of a histogram without gaps; beyond that gaps stay.
+const MOST_BARS: usize = 4_000;
+
+/// Tells learned factors from those of files.
+const LEARNED: u64 = 1 << 63;
 
 /// One whole document, as the asker may see it.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +62,12 @@ impl SearchIndex for Indexes {
     async fn search(&self, search: &BoundSearch, cancel: &Cancel) -> Result<SearchPage> {
         let (inner, search, cancel) = (self.0.clone(), search.clone(), cancel.clone());
         tokio::task::spawn_blocking(move || inner.search(&search, &cancel)).await.map_err(Error::internal)?
+    }
+
+    fn parse_query(&self, dataset: &Dataset, text: &str) -> ParsedQuery {
+        let names = Names::of(dataset);
+        let query = Query::parse(text, &names);
+        ParsedQuery { query: query.print(&names), chips: query.chips(&names), problems: query.problems }
     }
 
     fn state(&self, dataset: &str) -> DatasetState {
@@ -92,7 +115,7 @@ impl Indexes {
         let Some((_, address)) = found.into_iter().next() else { return Ok(None) };
         let stored: TantivyDocument = searcher.doc(address).map_err(&fail)?;
         let (id, values) = values_of(slots, dataset, &stored);
-        let targets = Wanted::new(search, &Query::parse(&search.request().query));
+        let targets = Wanted::new(search, &Asked::of(&self.0, search)?);
         let mut document = Document { id, ..Document::default() };
         for (name, value) in values {
             let Some(value) = shown(search, &name, value) else { continue };
@@ -112,25 +135,50 @@ impl Inner {
     pub(crate) fn search(&self, search: &BoundSearch, cancel: &Cancel) -> Result<SearchPage> {
         let dataset = search.dataset();
         let request = search.request();
+        let asked = Asked::of(self, search)?;
         let Some(shelf) = self.shelf(dataset, false)? else { return Ok(SearchPage::default()) };
-        let query = Query::parse(&request.query);
+        let searcher = shelf.searcher();
+        let scoring = !asked.query.is_empty();
+        let by_score = scoring && matches!(request.sort.as_deref(), None | Some("" | "relevance"));
+        let reranked = by_score && asked.rules().is_some_and(|r| !r.section.is_empty());
+        let wanted_top = if request.limit == 0 { 0 } else { request.offset.saturating_add(request.limit) };
+        let mut factors = Vec::new();
+        if by_score && asked.knowledge.orders(&dataset.name) {
+            factors.push(shelf.factors(&searcher, asked.knowledge.key, |s| asked.knowledge.factors(dataset, s))?);
+        }
+        if let Some(learned) = asked.learned.as_ref().filter(|l| by_score && l.group_field().is_some()) {
+            let key = asked.knowledge.key ^ LEARNED;
+            factors.push(shelf.factors(&searcher, key, |s| Knowledge::learned_factors(dataset, learned, s))?);
+        }
+        let mention = asked.rules().filter(|_| by_score).map(|r| r.mention.as_slice()).unwrap_or_default();
+        let mentions = mention.iter().filter(|m| !search.masks().contains_key(&m.field));
         let gather = Gather {
-            top: if request.limit == 0 { 0 } else { request.offset.saturating_add(request.limit) },
-            sort: sort_of(search, &query)?,
-            scoring: !query.is_empty(),
+            top: if reranked && wanted_top > 0 { wanted_top.max(RERANKED) } else { wanted_top },
+            sort: sort_of(search, scoring)?,
+            scoring,
             time: dataset.time.as_ref().map(|name| column(dataset, name)),
             facets: request.facets.iter().map(|name| facet_column(search, name)).collect::<Result<_, _>>()?,
+            days: request.histogram.as_ref().map(|h| days_column(search, h)).transpose()?,
+            factors,
+            mentions: mentions.map(|m| (column(dataset, &m.field), m.weight)).collect(),
+            text: asked.named.clone(),
             cancel: cancel.clone(),
         };
-        let searcher = shelf.searcher();
-        let mut found = self.run(&shelf, &searcher, search, &query, Mode::Close, &gather)?;
-        if found.total == 0 && query.of(Kind::Word).next().is_some() {
+        let mut found = self.run(&shelf, &searcher, search, &asked, Mode::Close, &gather)?;
+        if found.total == 0 && !asked.clauses.is_empty() {
             // Nothing is close: better something alike than nothing.
-            found = self.run(&shelf, &searcher, search, &query, Mode::Any, &gather)?;
+            found = self.run(&shelf, &searcher, search, &asked, Mode::Any, &gather)?;
         }
-        let wanted = Wanted::new(search, &query);
+        let wanted = Wanted::new(search, &asked);
+        if reranked {
+            self.rerank(&shelf, &searcher, search, &asked, &wanted, &mut found.top)?;
+        }
         let page = found.top.iter().skip(request.offset).take(request.limit);
-        let hits = page.map(|ranked| hit(&shelf, &searcher, search, &wanted, ranked)).collect::<Result<_>>()?;
+        let mut hits: Vec<Hit> =
+            page.map(|ranked| hit(&shelf, &searcher, search, &wanted, ranked)).collect::<Result<_>>()?;
+        if request.explain && search.full_view() {
+            hits.iter_mut().for_each(|hit| hit.explanation = asked.explain(dataset, hit));
+        }
         let facets = request
             .facets
             .iter()
@@ -140,8 +188,8 @@ impl Inner {
             total: found.total,
             hits,
             facets: facets.collect(),
-            histogram: Vec::new(),
-            problems: Vec::new(),
+            histogram: request.histogram.as_ref().map(|h| buckets(h.step, &found.days)).unwrap_or_default(),
+            problems: asked.query.problems,
             as_of: shelf.dataset(&dataset.name).map(|d| d.at),
         })
     }
@@ -151,27 +199,12 @@ impl Inner {
         shelf: &Shelf,
         searcher: &Searcher,
         search: &BoundSearch,
-        query: &Query,
+        asked: &Asked,
         mode: Mode,
         gather: &Gather,
     ) -> Result<Found> {
-        let dataset = search.dataset();
-        // Who may see every row of an index of its own may have its statistics too.
-        let counted = search.full_view() || (search.row_rule().is_true() && shelf.name != REGISTERS);
-        let scope = Scope::new(&shelf.slots, dataset, !counted, |field| !search.masks().contains_key(&field.name));
-        let mut parts: Vec<(Occur, Box<dyn EngineQuery>)> = vec![(
-            Occur::Must,
-            zero(within(
-                shelf,
-                dataset,
-                condition(&shelf.slots, dataset, &search.row_rule().clone().and(search.filter().clone()))?,
-            )),
-        )];
-        if let Some(words) = scope.query(query, mode) {
-            parts.push((Occur::Must, words));
-        }
-        let query = BooleanQuery::new(parts);
-        let found = if counted {
+        let query = asked.compile(shelf, searcher, search, mode)?;
+        let found = if counted(shelf, search) {
             searcher.search(&query, gather)
         } else {
             searcher.search_with_statistics_provider(&query, gather, &Assumed)
@@ -180,6 +213,32 @@ impl Inner {
             TantivyError::InternalError(text) if text == "cancelled" => SearchError::Cancelled,
             error => SearchError::Engine { index: shelf.name.clone(), source: error },
         })?)
+    }
+
+    /// Orders the first hits anew by the sections in which the words stand.
+    fn rerank(
+        &self,
+        shelf: &Shelf,
+        searcher: &Searcher,
+        search: &BoundSearch,
+        asked: &Asked,
+        wanted: &Wanted,
+        top: &mut [Ranked],
+    ) -> Result<()> {
+        let Some(rules) = asked.rules() else { return Ok(()) };
+        let count = top.len().min(RERANKED);
+        let fail = SearchError::engine(&shelf.name);
+        for ranked in &mut top[..count] {
+            let stored: TantivyDocument = searcher.doc(ranked.address).map_err(&fail)?;
+            let (_, values) = values_of(&shelf.slots, search.dataset(), &stored);
+            let best = values.iter().filter_map(|(name, value)| {
+                let text = value.as_str().filter(|t| t.len() > 3 * LONG_TEXT)?;
+                Some(wanted.of(search, name)?.by_section(text, &|section| rules.section_weight(section)))
+            });
+            ranked.multiply(1.0 + best.fold(0.0, f32::max));
+        }
+        top[..count].sort_by(Ranked::order);
+        Ok(())
     }
 
     /// The most frequent values with their labels.
@@ -202,6 +261,171 @@ impl Inner {
                 Facet { value, count, label }
             })
             .collect()
+    }
+}
+
+/// Who may see every row of an index of its own may have its statistics too.
+fn counted(shelf: &Shelf, search: &BoundSearch) -> bool {
+    search.full_view() || (search.row_rule().is_true() && shelf.name != REGISTERS)
+}
+
+/// The request's query as it was read, and what is known of its words.
+pub(crate) struct Asked {
+    pub query: Query,
+    within: Vec<Query>,
+    pub clauses: Vec<Clause>,
+    pub knowledge: Arc<Knowledge>,
+    /// For questions only.
+    pub learned: Option<Arc<Learned>>,
+    catalogue: Arc<Catalogue>,
+    dataset: String,
+    /// The words and the terms that they stand for, in which values of fields are looked for.
+    named: Vec<char>,
+}
+
+impl Asked {
+    pub fn of(inner: &Inner, search: &BoundSearch) -> Result<Self> {
+        let request = search.request();
+        let dataset = search.dataset();
+        let names = Names::of(dataset);
+        let query = Query::parse(&request.query, &names);
+        if let Some(problem) = query.problems.first().filter(|_| request.strict) {
+            let (message, hint) = (problem.message.clone(), problem.hint.clone());
+            return Err(SearchError::Syntax { from: problem.from, to: problem.to, message, hint }.into());
+        }
+        let clauses = query.clauses();
+        let knowledge = inner.knowledge();
+        let learned = if is_question(&clauses) { knowledge.learned.get(&dataset.name).cloned() } else { None };
+        let mut named: Vec<char> = Vec::new();
+        for clause in &clauses {
+            named.extend(&clause.text);
+            named.push(' ');
+            for term in knowledge.lexicon.terms_in(&clause.text) {
+                named.extend(normalise(term));
+                named.push(' ');
+            }
+        }
+        for part in &query.parts {
+            if let Node::Has(text) | Node::Phrase(text) = part {
+                named.extend(normalise(text));
+                named.push(' ');
+            }
+        }
+        Ok(Self {
+            within: request.within.iter().map(|text| Query::parse(text, &names)).collect(),
+            query,
+            clauses,
+            knowledge,
+            learned,
+            catalogue: inner.catalogue(),
+            dataset: dataset.name.clone(),
+            named,
+        })
+    }
+
+    fn rules(&self) -> Option<&Rules> {
+        self.knowledge.rules(&self.dataset)
+    }
+
+    pub fn scope<'a>(&'a self, shelf: &'a Shelf, searcher: &'a Searcher, search: &'a BoundSearch) -> Scope<'a> {
+        let dataset = search.dataset();
+        let open = |f: &&Field| f.search != SearchMode::None && held(f) && !search.masks().contains_key(&f.name);
+        Scope {
+            slots: &shelf.slots,
+            dataset,
+            fields: dataset.field.iter().filter(open).collect(),
+            rounded: !counted(shelf, search),
+            lexicon: Some(&self.knowledge.lexicon),
+            learned: self.learned.as_deref(),
+            catalogue: &self.catalogue,
+            searcher: Some(searcher),
+            masked: search.masks(),
+        }
+    }
+
+    /// The engine's query: row rule, filters, earlier queries, words.
+    pub fn compile(
+        &self,
+        shelf: &Shelf,
+        searcher: &Searcher,
+        search: &BoundSearch,
+        mode: Mode,
+    ) -> Result<BooleanQuery> {
+        let dataset = search.dataset();
+        let scope = self.scope(shelf, searcher, search);
+        let rule = search.row_rule().clone().and(search.filter().clone());
+        let mut parts: Vec<(Occur, Box<dyn EngineQuery>)> =
+            vec![(Occur::Must, zero(within(shelf, dataset, condition(&shelf.slots, dataset, &rule)?)))];
+        for earlier in &self.within {
+            if let Some(earlier) = scope.query(earlier, Mode::Close)? {
+                parts.push((Occur::Must, zero(earlier)));
+            }
+        }
+        if let Some(words) = scope.query(&self.query, mode)? {
+            parts.push((Occur::Must, words));
+        }
+        Ok(BooleanQuery::new(parts))
+    }
+
+    fn explain(&self, dataset: &Dataset, hit: &Hit) -> Vec<Reason> {
+        let mut factors = self.knowledge.reasons(dataset, &hit.fields);
+        if let Some(rules) = self.rules() {
+            for rule in &rules.mention {
+                let Some(value) = hit.fields.get(&rule.field).and_then(Value::as_str) else { continue };
+                if mentioned(value, &self.named) {
+                    let label = dataset.field(&rule.field).map_or("", |f| f.label.zh.as_str());
+                    factors.push((format!("检索词提到{label}：{value}"), rule.weight));
+                }
+            }
+        }
+        let whole = 1.0 + factors.iter().map(|(_, weight)| weight).sum::<f32>();
+        let base = hit.score / whole;
+        let mut reasons =
+            vec![Reason { kind: "text".into(), text: "词句相关度（含段落加权）".into(), score: base }];
+        reasons.extend(factors.into_iter().map(|(text, weight)| Reason {
+            kind: "boost".into(),
+            text,
+            score: base * weight,
+        }));
+        reasons
+    }
+}
+
+/// Counts by day as bars without gaps.
+fn buckets(step: Step, counts: &BTreeMap<i64, u64>) -> Vec<Bucket> {
+    let grain = match step {
+        Step::Year => Grain::Year,
+        Step::Month => Grain::Month,
+        Step::Day => Grain::Day,
+    };
+    let mut bars: Vec<Bucket> = Vec::new();
+    for (day, count) in counts {
+        let Ok(day) = i32::try_from(*day) else { continue };
+        let from = grain.floor_date(date_of(day));
+        while let Some(last) = bars.last().filter(|b| b.to < from && bars.len() < MOST_BARS) {
+            let (from, to) = (last.to, grain.next_date(last.to));
+            bars.push(Bucket { from, to, count: 0 });
+        }
+        match bars.last_mut() {
+            Some(last) if last.from == from => last.count += count,
+            _ => bars.push(Bucket { from, to: grain.next_date(from), count: *count }),
+        }
+    }
+    bars
+}
+
+fn days_column(search: &BoundSearch, histogram: &Histogram) -> Result<(String, bool), SearchError> {
+    let dataset = search.dataset();
+    let refuse = |field: &str, reason| Err(SearchError::Field { field: field.to_string(), reason });
+    let Some(name) = histogram.field.as_ref().or(dataset.time.as_ref()) else {
+        return refuse(&dataset.name, "没有时间字段，不能按时间统计");
+    };
+    let kind = dataset.field(name).map(|f| f.kind);
+    match kind {
+        Some(FieldType::Date | FieldType::Instant) => {
+            Ok((open_column(search, name, "不能统计")?.name, kind == Some(FieldType::Instant)))
+        }
+        _ => refuse(name, "不是日期，不能按时间统计"),
     }
 }
 
@@ -232,9 +456,9 @@ fn facet_column(search: &BoundSearch, name: &str) -> Result<ColumnName, SearchEr
     open_column(search, name, "不能统计")
 }
 
-fn sort_of(search: &BoundSearch, query: &Query) -> Result<Sort, SearchError> {
+fn sort_of(search: &BoundSearch, words: bool) -> Result<Sort, SearchError> {
     let asked = match search.request().sort.as_deref() {
-        None | Some("" | "relevance") if !query.is_empty() => return Ok(Sort::Score),
+        None | Some("" | "relevance") if words => return Ok(Sort::Score),
         // Without words everything is equally relevant; equal rows come newest first.
         None | Some("" | "relevance" | "-relevance") => return Ok(Sort::Score),
         Some(asked) => asked,
@@ -260,11 +484,34 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(search: &BoundSearch, query: &Query) -> Self {
-        let words = Targets::new(query);
+    fn new(search: &BoundSearch, asked: &Asked) -> Self {
+        let scope = Scope::words(search.dataset(), &asked.knowledge.lexicon, &asked.catalogue);
+        let same = asked.clauses.iter().flat_map(|c| asked.knowledge.lexicon.same(&c.raw));
+        let mut words = Targets::words(&asked.clauses, same.map(|w| normalise(w)));
+        let mut in_fields: Vec<(String, Together)> = Vec::new();
+        let parts = asked.query.parts.iter().chain(asked.within.iter().flat_map(|q| &q.parts));
+        for part in parts {
+            part.positive(None, &mut |field, node| {
+                for together in scope.together(node, None) {
+                    match field {
+                        None => words.add(together),
+                        Some(field) => in_fields.push((field.to_string(), together)),
+                    }
+                }
+            });
+        }
         let mut by_field: HashMap<String, Targets> = HashMap::new();
+        for (field, together) in in_fields {
+            by_field.entry(field).or_insert_with(|| words.clone()).add(together);
+        }
         positive(search.filter(), &mut |field, text| {
-            by_field.entry(field.to_string()).or_insert_with(|| words.clone()).add(fragments(text));
+            let targets = by_field.entry(field.to_string()).or_insert_with(|| words.clone());
+            let query = Query::words_only(text);
+            let whole = query.clauses().into_iter().map(|c| Needle(vec![c.text.into_iter().map(Some).collect()]));
+            whole.for_each(|n| targets.add(Together { items: vec![vec![n]], how: None, section: None }));
+            for part in &query.parts {
+                part.positive(None, &mut |_, node| scope.together(node, None).into_iter().for_each(|t| targets.add(t)));
+            }
         });
         Self { words, by_field }
     }

@@ -2,14 +2,16 @@
 
 use crate::analyze::{Grams, TOKENIZER};
 use crate::error::SearchError;
+use crate::rules::Factors;
 use crate::schema::{self, FORMAT, Slots};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tantivy::directory::MmapDirectory;
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher};
+use tantivy::index::SegmentId;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader};
 
 /// What a commit carries beside the documents: cursors live here, so that documents and the
 /// position up to which they are done are written in one step.
@@ -118,7 +120,12 @@ pub(crate) struct Shelf {
     payload: RwLock<Payload>,
     desk: Mutex<Desk>,
     freed: Condvar,
+    /// Factors of scores by segment and by what they come from.
+    factors: Mutex<HashMap<(SegmentId, u64), Factors>>,
 }
+
+/// Segments whose factors are kept; more than are there at a time.
+const KEPT_FACTORS: usize = 256;
 
 /// The folder of an index inside the data directory.
 pub(crate) fn folder(dir: &Path, name: &str) -> std::path::PathBuf {
@@ -164,11 +171,42 @@ impl Shelf {
             payload: RwLock::new(payload),
             desk: Mutex::default(),
             freed: Condvar::new(),
+            factors: Mutex::default(),
         }))
     }
 
     pub fn searcher(&self) -> Searcher {
         self.reader.searcher()
+    }
+
+    /// The factors of every segment, made once for each. Segments do not change.
+    pub fn factors(
+        &self,
+        searcher: &Searcher,
+        key: u64,
+        make: impl Fn(&SegmentReader) -> tantivy::Result<Factors>,
+    ) -> Result<HashMap<SegmentId, Factors>, SearchError> {
+        // What is recent changes by the day.
+        let key = key ^ (chrono::Utc::now().timestamp().div_euclid(86_400) as u64) << 32;
+        let mut found = HashMap::new();
+        for segment in searcher.segment_readers() {
+            let id = segment.segment_id();
+            let known = lock(&self.factors).get(&(id, key)).cloned();
+            let factors = match known {
+                Some(factors) => factors,
+                None => {
+                    let made = make(segment).map_err(SearchError::engine(&self.name))?;
+                    let mut kept = lock(&self.factors);
+                    if kept.len() >= KEPT_FACTORS {
+                        kept.clear();
+                    }
+                    kept.insert((id, key), made.clone());
+                    made
+                }
+            };
+            found.insert(id, factors);
+        }
+        Ok(found)
     }
 
     pub fn payload(&self) -> Payload {
