@@ -17,15 +17,24 @@ pub struct Board {
     /// Order in the list of boards.
     #[serde(default)]
     pub order: i32,
+    /// Heading in the list of boards under which this one stands.
+    #[serde(default)]
+    pub group: Option<Label>,
     /// Roles that see the board. Empty: everybody who may read its datasets.
     #[serde(default)]
     pub roles: Vec<String>,
     /// Choices at the top of the board; they add conditions to its queries.
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
+    #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub queries: BTreeMap<String, Query>,
     pub elements: BTreeMap<String, Element>,
+    /// Rows of elements from top to bottom, `name` or `name:weight` (its share of the row's
+    /// width); the layouts that the file leaves out are made from it.
+    #[serde(default)]
+    pub flow: Vec<Vec<String>>,
+    #[serde(default)]
     pub layouts: Layouts,
 }
 
@@ -64,6 +73,10 @@ pub struct Element {
     pub kind: ElementKind,
     #[serde(default)]
     pub query: Option<String>,
+    /// The query itself, where no other element shares it; it gets the element's name.
+    #[serde(default)]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub ask: Option<Query>,
     /// Measures (or row fields) shown, in order. Empty: all of the query.
     #[serde(default)]
     pub measures: Vec<String>,
@@ -108,6 +121,18 @@ pub enum ElementKind {
     Ranking,
     /// Hour of day by weekday.
     Grid,
+    /// Stages from first to last, each as wide as its figure.
+    Funnel,
+    /// Several measures of a few units, each axis from 0 to the largest.
+    Radar,
+    /// One percentage on a dial.
+    Gauge,
+    /// Days of a year as cells.
+    Calendar,
+    /// Two measures of each unit against each other.
+    Scatter,
+    /// Words by size.
+    Cloud,
     /// Rows of a query.
     Table,
     /// A rolling list of the newest rows.
@@ -117,18 +142,22 @@ pub enum ElementKind {
     Text,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// Where elements stand. What a file leaves empty is made from its `flow`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Layouts {
+    #[serde(default)]
     pub wall: Layout,
+    #[serde(default)]
     pub desktop: Layout,
+    #[serde(default)]
     pub mobile: Layout,
     #[serde(default)]
     pub print: Option<Layout>,
 }
 
 /// A grid of columns and rows on which elements are placed.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
     pub columns: u16,

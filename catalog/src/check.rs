@@ -284,6 +284,9 @@ fn board_names(catalogue: &Catalogue, board: &Board, report: &mut Report) {
             report.add(id, format!("element '{id}' needs a query"));
         }
     }
+    if board.flow.is_empty() && board.layouts.desktop.items.is_empty() {
+        report.add("layouts", "the board needs a flow or layouts".into());
+    }
     let layouts = [
         Some(&board.layouts.wall),
         Some(&board.layouts.desktop),

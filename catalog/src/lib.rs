@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod bind;
 pub mod board;
+pub mod board_layout;
 pub mod calendar;
 pub mod check;
 pub mod codes;

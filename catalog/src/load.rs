@@ -127,7 +127,8 @@ impl Catalogue {
                     remember(&c.name);
                     catalogue.codes.insert(c.name.clone(), Arc::new(c));
                 }),
-                "boards" => read::<Board>(file).map(|b| {
+                "boards" => read::<Board>(file).map(|mut b| {
+                    crate::board_layout::complete(&mut b);
                     remember(&b.name);
                     catalogue.boards.insert(b.name.clone(), Arc::new(b));
                 }),

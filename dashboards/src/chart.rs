@@ -239,7 +239,7 @@ impl Builder<'_> {
         if self.element.kind == ElementKind::Pie {
             fold_slices(&mut spec, self.element.limit.unwrap_or(MAX_SLICES).min(MAX_SLICES), self.lang);
         }
-        if self.element.kind == ElementKind::Ranking
+        if matches!(self.element.kind, ElementKind::Ranking | ElementKind::Cloud)
             || (self.element.kind == ElementKind::Bar && self.element.limit.is_some() && !spec.ordered)
         {
             rank(&mut spec, self.element.limit);
@@ -287,8 +287,20 @@ impl Builder<'_> {
         }
         match &self.table.columns[x].role {
             ColumnRole::Dimension(Dim::Time(dim)) => self.whole(dim.time, self.periods(dim.time, keys)),
-            _ => keys,
+            _ => {
+                if self.element.kind == ElementKind::Funnel {
+                    self.by_code_list(x, &mut keys);
+                }
+                keys
+            }
         }
+    }
+
+    /// Stages stand in the order of their code list, whatever the order of the answer.
+    fn by_code_list(&self, x: usize, keys: &mut [Value]) {
+        let list = self.dataset.field(&self.table.columns[x].name).and_then(|f| self.catalogue.codes_of(f));
+        let Some(list) = list else { return };
+        keys.sort_by_key(|key| list.item.iter().position(|i| i.code == key.to_text()).unwrap_or(usize::MAX));
     }
 
     /// A line leaves out periods that the range or the data covers only in part: a week of two
@@ -350,7 +362,7 @@ impl Builder<'_> {
         for (n, &column) in measures.iter().take(MAX_SERIES).enumerate() {
             let ColumnRole::Measure(measure) = &self.table.columns[column].role else { continue };
             let prev = self.table.column(&format!("{measure}_prev"));
-            if let (Some(prev), Some(compare), ElementKind::Line | ElementKind::Bar) =
+            if let (Some(prev), Some(compare), ElementKind::Line | ElementKind::Bar | ElementKind::Radar) =
                 (prev, self.query.compare, self.element.kind)
                 && one
             {

@@ -1,6 +1,8 @@
 //! ChartSpec to ECharts option JSON. No functions: the page resolves `$name` to a colour of the
 //! theme and `@name` to one of its formatters. Sizes are CSS pixels of the 1920×1080 canvas.
 
+mod shapes;
+
 use crate::chart::{ChartSpec, Series, SeriesRole};
 use crate::palette::{self, Color};
 use serde_json::{Map, Value as Json, json};
@@ -22,6 +24,10 @@ pub fn option(spec: &ChartSpec) -> Json {
         ElementKind::Pie => pie(spec),
         ElementKind::Grid => grid(spec),
         ElementKind::Bar | ElementKind::Ranking => bar(spec),
+        ElementKind::Funnel => shapes::funnel(spec),
+        ElementKind::Radar => shapes::radar(spec),
+        ElementKind::Calendar => shapes::calendar(spec),
+        ElementKind::Scatter => shapes::scatter(spec),
         _ => line(spec),
     };
     if let Json::Object(map) = &mut option {

@@ -189,10 +189,10 @@ impl Panel {
             _ => explore_href(query),
         });
         match element.kind {
-            ElementKind::Number => panel.number = Some(number(input, query, table)?),
+            ElementKind::Number | ElementKind::Gauge => panel.number = Some(number(input, query, table)?),
             ElementKind::Weather => panel.facts = Some(facts(input, query, table)),
             ElementKind::Table | ElementKind::Feed | ElementKind::Duty => panel.rows = Some(rows(input, query, table)),
-            ElementKind::Ranking => {
+            ElementKind::Ranking | ElementKind::Cloud => {
                 let spec = input.spec(query, table)?;
                 panel.unit.clone_from(&spec.unit);
                 panel.ranking = Some(ranking(input, query, table, &spec));

@@ -3,6 +3,7 @@
 
 mod canvas;
 mod map;
+mod shapes;
 
 use crate::chart::{ChartSpec, Series, SeriesRole};
 use crate::error::{Error, Result};
@@ -101,7 +102,7 @@ fn draw<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Ca
             Anchor::Middle,
         );
     }
-    if spec.series.len() > 1 && matches!(spec.kind, ElementKind::Line | ElementKind::Bar) {
+    if spec.series.len() > 1 && matches!(spec.kind, ElementKind::Line | ElementKind::Bar | ElementKind::Radar) {
         for series in &spec.series {
             right -= canvas.text_width(&series.name, SMALL);
             canvas.text(&series.name, (right, 24.0), SMALL, &Color::Muted, Anchor::Left)?;
@@ -113,6 +114,10 @@ fn draw<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Ca
     match spec.kind {
         ElementKind::Choropleth | ElementKind::Heatmap => map::draw(spec, canvas, plot),
         ElementKind::Grid => hours(spec, canvas, plot),
+        ElementKind::Radar => shapes::radar(spec, canvas, plot),
+        ElementKind::Funnel => shapes::funnel(spec, canvas, plot),
+        ElementKind::Calendar => shapes::calendar(spec, canvas, plot),
+        ElementKind::Scatter => shapes::scatter(spec, canvas, plot),
         ElementKind::Line => columns(spec, canvas, plot, true),
         ElementKind::Bar if crate::echarts::is_upright(spec) => columns(spec, canvas, plot, false),
         _ => bars(spec, canvas, plot),

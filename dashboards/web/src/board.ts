@@ -5,7 +5,7 @@ import { ApiError, byId, h, message, pageData, send, t } from "./lib/dom";
 import { Chart } from "./lib/chart";
 import { clockDate, clockTime, minute } from "./lib/format";
 import { watch, type Versions } from "./lib/live";
-import { type Panel, duty, feed, number, ranking, table, weather } from "./lib/panels";
+import { type Panel, cloud, duty, feed, gauge, number, ranking, table, weather } from "./lib/panels";
 import { openSheet, setUpSheet } from "./lib/sheet";
 import type { Cell } from "./lib/types";
 
@@ -226,7 +226,7 @@ function draw(slot: Slot): void {
     body.replaceChildren(h("p", null, text));
   };
   const unit = el.querySelector<HTMLElement>(".panel-unit");
-  if (unit) unit.textContent = ["choropleth", "ranking", "bar", "grid"].includes(panel.kind) && panel.unit !== "%" ? (panel.unit ?? "") : "";
+  if (unit) unit.textContent = ["choropleth", "ranking", "bar", "grid", "funnel", "calendar", "radar", "cloud"].includes(panel.kind) && panel.unit !== "%" ? (panel.unit ?? "") : "";
   if (panel.meta.error) return empty("failed", panel.meta.error);
   el.dataset.state = "ready";
   const show = (...nodes: Node[]) => {
@@ -238,6 +238,8 @@ function draw(slot: Slot): void {
   switch (panel.kind) {
     case "number":
       return show(...number(panel));
+    case "gauge":
+      return panel.number ? show(...gauge(panel)) : empty("empty", none);
     case "weather":
       return panel.facts?.length ? show(weather(panel)) : empty("empty", none);
     case "duty":
@@ -254,6 +256,7 @@ function draw(slot: Slot): void {
   if (panel.table && !panel.table.rows.length) return empty("empty", none);
   if (tables && panel.table) return show(table(panel.table));
   if (panel.kind === "ranking") return show(ranking(panel, (cell, label) => picked(panel, cell, label)));
+  if (panel.kind === "cloud") return panel.ranking?.length ? show(cloud(panel, (cell, label) => picked(panel, cell, label))) : empty("empty", none);
   if (!panel.option) return empty("empty", none);
   if (!slot.chart) {
     const box = h("div", { class: "chart", role: "img", "aria-label": String((panel.option.aria as { label?: { description?: string } } | undefined)?.label?.description ?? panel.title) });

@@ -1,8 +1,8 @@
 // ECharts on a canvas of design pixels, scaled as a whole: a wall of any size draws the same
 // picture with more pixels. Only the parts that boards use are bundled.
 
-import { BarChart, HeatmapChart, LineChart, MapChart, PieChart } from "echarts/charts";
-import { AriaComponent, GeoComponent, GridComponent, LegendPlainComponent, TitleComponent, TooltipComponent, VisualMapContinuousComponent, VisualMapPiecewiseComponent } from "echarts/components";
+import { BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart } from "echarts/charts";
+import { AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent, VisualMapContinuousComponent, VisualMapPiecewiseComponent } from "echarts/components";
 import { type ECharts, getMap, init, registerMap, use } from "echarts/core";
 import { LabelLayout } from "echarts/features";
 import { CanvasRenderer } from "echarts/renderers";
@@ -10,7 +10,7 @@ import { h, t } from "./dom";
 import { amount, decimal } from "./format";
 import type { Cell, Json } from "./types";
 
-use([BarChart, HeatmapChart, LineChart, MapChart, PieChart, AriaComponent, GeoComponent, GridComponent, LegendPlainComponent, TitleComponent, TooltipComponent,
+use([BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart, AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent,
   VisualMapContinuousComponent, VisualMapPiecewiseComponent, LabelLayout, CanvasRenderer]);
 
 interface Extra {
@@ -90,13 +90,13 @@ function formatters(extra: Extra): Record<string, unknown> {
     if (key && color) key.style.background = color;
     return h("div", null, key, h("span", null, name), h("b", null, text));
   };
+  const title = (text: string) => h("h4", null, text);
   const tip = (params: Param | Param[]): HTMLElement | string => {
     const list = Array.isArray(params) ? params : [params];
     const first = list[0];
     if (!first) return "";
     const one = !Array.isArray(params);
-    const title = (text: string) => h("h4", null, text);
-    if (one && Array.isArray(first.value)) {
+    if (one && Array.isArray(first.value) && !first.data?.more) {
       const [x, y, n] = first.value as number[];
       const row = extra.series[y ?? 0];
       return h("div", { class: "tip" }, title(`${row?.name ?? ""} ${extra.full[x ?? 0] ?? ""}`), line(extra.unit ? "" : t("数量", "count"), value(n, y ?? 0)));
@@ -112,9 +112,22 @@ function formatters(extra: Extra): Record<string, unknown> {
     const rows = [...list].reverse().map((p) => line(p.seriesName, value(p.value, p.seriesIndex), p.color));
     return h("div", { class: "tip" }, title(extra.full[first.dataIndex] ?? first.name), rows);
   };
+  /** A shape of a radar: its value on every spoke. */
+  const spokes = (p: Param) => {
+    const at = extra.series.findIndex((s) => s.name === p.name);
+    const values = Array.isArray(p.value) ? (p.value as unknown[]) : [];
+    return h("div", { class: "tip" }, title(p.name), extra.full.map((name, i) => line(name, value(values[i], at))));
+  };
+  const day = (p: Param) => {
+    const [date, n] = p.value as [string, number | null];
+    return h("div", { class: "tip" }, title(date), line(extra.series[0]?.name ?? "", value(n, 0)));
+  };
   return {
     amount,
     tip,
+    spokes,
+    day,
+    stage: (p: Param) => `${p.name}  ${decimal(p.value as number, extra.series[0]?.digits ?? 0)}`,
     value: (p: Param) => decimal(p.value as number, extra.series[p.seriesIndex]?.digits ?? 0),
     share: (p: Param) => `${p.name} ${(p.percent ?? 0).toFixed(1)}%`,
     region: (p: Param) => (p.data?.title ? `${p.data.title}\n${p.data.text ?? ""}` : short(names.get(p.name) ?? p.name)),
@@ -169,6 +182,8 @@ export class Chart {
   /** What a mark is called in a heading. */
   private label(p: Param): string {
     const zl = this.option?.zl as unknown as Extra | undefined;
+    if (p.data?.title) return p.data.title;
+    if (p.data?.index !== undefined) return zl?.full[p.data.index] ?? "";
     if (Array.isArray(p.value)) return [zl?.series[Number(p.value[1])]?.name, zl?.full[Number(p.value[0])]].filter(Boolean).join(" ");
     return names.get(p.name) ?? zl?.full[p.dataIndex] ?? p.name;
   }

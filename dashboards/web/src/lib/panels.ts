@@ -91,6 +91,29 @@ export function ranking(panel: Panel, pick: (cell: Cell, label: string) => void)
   return h("ol", { class: `ranking${points ? " wide" : ""}${long ? " long" : ""}` }, rows);
 }
 
+/** Words, the larger the more; order and size say the same. */
+export function cloud(panel: Panel, pick: (cell: Cell, label: string) => void): HTMLElement {
+  return h("ul", { class: "cloud" }, (panel.ranking ?? []).map((row) => {
+    const button = h("button", { type: "button", class: "word", title: `${row.label} ${row.text}`, onclick: () => row.cell && pick(row.cell, row.label) }, row.label, h("span", { class: "num" }, row.text));
+    button.style.fontSize = `${(0.95 + Math.sqrt(row.share) * 1.65).toFixed(3)}rem`;
+    return h("li", null, button);
+  }));
+}
+
+/** Half a dial from 0 to 100 per cent with the figure below. */
+export function gauge(panel: Panel): HTMLElement[] {
+  const n = panel.number;
+  if (!n) return [];
+  const arc = (part: number) => {
+    const angle = Math.PI * (1 - Math.min(1, Math.max(0, part)));
+    return `M10 60 A50 50 0 0 1 ${(60 + 50 * Math.cos(angle)).toFixed(2)} ${(60 - 50 * Math.sin(angle)).toFixed(2)}`;
+  };
+  const dial = svg("svg", { class: "dial", viewBox: "0 0 120 66", "aria-hidden": "true" }, svg("path", { class: "track", d: arc(1) }), ...(n.value === null ? [] : [svg("path", { class: "value", d: arc(n.value / 100) })]));
+  const figure = h("a", { class: "figure", href: panel.href }, h("b", { class: "num" }, n.text), h("span", null, n.scale + n.unit));
+  const changes = h("dl", { class: "changes" }, n.comparisons.map((c) => [h("dt", null, c.label), h("dd", null, change(c))]).flat());
+  return [h("div", { class: "gauge" }, dial, figure), changes];
+}
+
 export function feed(panel: Panel): HTMLElement {
   const { columns, rows, hrefs } = panel.rows ?? { columns: [], rows: [] };
   const at = (name: string) => columns.findIndex((c) => c.name === name);
