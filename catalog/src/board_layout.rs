@@ -5,6 +5,8 @@ use crate::codes::Label;
 
 /// Columns and rows of a wall's grid.
 const WALL: (u16, u16) = (24, 24);
+/// Rows of a wall that a figure with comparisons and spark line needs.
+const FIGURES: u16 = 4;
 const DESKTOP_COLUMNS: u16 = 12;
 const MOBILE_COLUMNS: u16 = 2;
 /// The name of the title bar that boards with a flow get without asking for one.
@@ -74,7 +76,8 @@ fn weighted(item: &str) -> (&str, u16) {
 /// How much height a kind asks for; figures need little, maps much.
 fn height(kind: Option<ElementKind>) -> u16 {
     match kind {
-        Some(ElementKind::Number | ElementKind::Text) => 4,
+        Some(ElementKind::Text) => 3,
+        Some(ElementKind::Number) => 4,
         Some(ElementKind::Choropleth | ElementKind::Heatmap) => 11,
         _ => 7,
     }
@@ -105,7 +108,12 @@ fn across(row: &Row<'_>, columns: u16, y: u16, height: u16, items: &mut Vec<Plac
 
 fn wall(rows: &[Row<'_>], kind: &dyn Fn(&str) -> Option<ElementKind>) -> Layout {
     let mut items = vec![Placement(TITLE.into(), 0, 0, WALL.0, 2)];
-    let heights = shares(&rows.iter().map(|r| row_height(r, kind)).collect::<Vec<_>>(), WALL.1 - 2);
+    // A wall is as high as it is: figures get their four rows, the others share what is left.
+    let figures = |row: &Row<'_>| row.iter().all(|(id, _)| kind(id) == Some(ElementKind::Number));
+    let fixed: u16 = rows.iter().filter(|r| figures(r)).map(|_| FIGURES).sum();
+    let rest: Vec<u16> = rows.iter().filter(|r| !figures(r)).map(|r| row_height(r, kind)).collect();
+    let mut rest = shares(&rest, (WALL.1 - 2).saturating_sub(fixed)).into_iter();
+    let heights = rows.iter().map(|r| if figures(r) { FIGURES } else { rest.next().unwrap_or(1) });
     let mut y = 2;
     for (row, height) in rows.iter().zip(heights) {
         across(row, WALL.0, y, height, &mut items);
@@ -207,6 +215,6 @@ query = "map"
             assert_eq!(layout.items.len(), 5, "four elements and the title");
         }
         let map = layouts.wall.items.iter().find(|p| p.0 == "map").expect("the map");
-        assert_eq!((map.3, map.4), (16, 16), "two thirds of the width, most of the height");
+        assert_eq!((map.3, map.4), (16, 18), "two thirds of the width, all the height below the figures");
     }
 }

@@ -306,6 +306,7 @@ fn choropleth(spec: &ChartSpec) -> Json {
             "label": {"show": true, "color": "$text", "fontSize": BODY, "lineHeight": 17, "formatter": "@region"},
             "emphasis": {"label": {"color": "$text"}, "itemStyle": {"areaColor": "$accent", "borderColor": "$text", "borderWidth": 1.5}},
             "select": {"label": {"color": "$text"}, "itemStyle": {"borderColor": "$text", "borderWidth": 2.5}},
+            "labelLayout": {"hideOverlap": true},
         })
     };
     let name = spec.series.first().map(|s| s.name.clone()).unwrap_or_default();

@@ -10,7 +10,7 @@ use zonglan_tests::{Browser, Options, Server};
 use crate::city;
 
 /// Each test has a browser of its own; the runtime ends with it.
-fn drive<F: Future<Output = Result<()>>>(work: impl FnOnce() -> F) -> Result<()> {
+pub fn drive<F: Future<Output = Result<()>>>(work: impl FnOnce() -> F) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work())
 }
 
@@ -49,7 +49,7 @@ async fn wall(address: &str, user: &str, variables: &str) -> Result<Browser> {
     Ok(browser)
 }
 
-async fn looks_right(browser: &Browser) -> Result<()> {
+pub async fn looks_right(browser: &Browser) -> Result<()> {
     let bad = browser.script(UGLY).await?;
     ensure!(bad.as_array().is_some_and(Vec::is_empty), "{bad:#}");
     Ok(())

@@ -1,6 +1,7 @@
 //! Tests of the whole program from outside: the real binary, real stores, a real browser.
 
 mod board;
+mod boards;
 mod browser;
 mod coverage;
 mod crash;

@@ -255,7 +255,10 @@ function draw(slot: Slot): void {
   }
   if (panel.table && !panel.table.rows.length) return empty("empty", none);
   if (tables && panel.table) return show(table(panel.table));
-  if (panel.kind === "ranking") return show(ranking(panel, (cell, label) => picked(panel, cell, label)));
+  if (panel.kind === "ranking") {
+    show(ranking(panel, (cell, label) => picked(panel, cell, label)));
+    return trim(body);
+  }
   if (panel.kind === "cloud") return panel.ranking?.length ? show(cloud(panel, (cell, label) => picked(panel, cell, label))) : empty("empty", none);
   if (!panel.option) return empty("empty", none);
   if (!slot.chart) {
@@ -267,9 +270,9 @@ function draw(slot: Slot): void {
   return undefined;
 }
 
-/** On walls a feed shows whole rows only. */
+/** Rankings, and feeds on walls, show whole rows only. */
 function trim(body: HTMLElement): void {
-  const list = body.querySelector<HTMLElement>(".feed");
+  const list = body.querySelector<HTMLElement>(".feed, .ranking");
   if (!list || getComputedStyle(list).overflowY !== "hidden") return;
   const bottom = list.getBoundingClientRect().bottom;
   for (const item of Array.from(list.children) as HTMLElement[]) item.hidden = false;
@@ -338,7 +341,7 @@ function clock(): void {
 function repaint(): void {
   for (const slot of slots.values()) {
     slot.chart?.paint();
-    if (slot.panel?.kind === "feed") trim(slot.body);
+    if (slot.panel?.kind === "feed" || slot.panel?.kind === "ranking") trim(slot.body);
   }
 }
 

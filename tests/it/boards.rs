@@ -1,0 +1,144 @@
+//! All boards that packs declare: every panel has its figures, they are those of the query, and a
+//! browser draws them without anything failing, spilling or too small to read.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use zonglan_tests::server::PASSWORD;
+use zonglan_tests::{Browser, Client};
+
+use crate::browser::{drive, looks_right};
+use crate::city;
+
+/// The names of the boards that are files; registers' own boards are tested with the registers.
+fn declared(client: &Client) -> Result<Vec<String>> {
+    let boards = client.get("/api/v1/boards")?.ok()?;
+    let list = boards.as_array().or_else(|| boards["boards"].as_array()).context("boards")?;
+    let files = zonglan_tests::workspace().join("catalog/packs");
+    let names = list.iter().filter_map(|b| b["name"].as_str()).filter(|name| {
+        std::fs::read_dir(&files).is_ok_and(|packs| {
+            packs.flatten().any(|pack| pack.path().join(format!("boards/{name}.toml")).exists())
+        })
+    });
+    Ok(names.map(str::to_string).collect())
+}
+
+fn panels(client: &Client, board: &str) -> Result<Vec<Value>> {
+    let text = client.get(&format!("/api/v1/boards/{board}/data"))?.text();
+    let lines = text.lines().filter(|l| !l.is_empty()).map(serde_json::from_str::<Value>);
+    let panels = lines.collect::<Result<Vec<_>, _>>()?;
+    Ok(panels.into_iter().filter(|p| p["frame"].is_null()).collect())
+}
+
+/// The same question asked of the query route, and by any other board, has the same answer.
+#[test]
+fn the_figures_of_all_boards_are_those_of_the_query() -> Result<()> {
+    let city = city();
+    let leader = city.client("leader")?;
+    let mut asked: BTreeMap<String, (String, Value)> = BTreeMap::new();
+    let mut figures = 0;
+    for board in declared(&leader)? {
+        for panel in panels(&leader, &board)? {
+            let id = format!("{board}/{}", panel["panel"].as_str().unwrap_or_default());
+            ensure!(panel["meta"]["error"].is_null(), "{id}: {}", panel["meta"]);
+            if panel["query"].is_null() {
+                continue;
+            }
+            let answer = leader.post("/api/v1/query", &panel["query"])?.ok()?;
+            let rows = answer["rows"].as_array().context("rows")?;
+            ensure!(!rows.is_empty(), "{id} has no rows: {}", panel["query"]);
+            let value = if panel["number"].is_object() {
+                let measure = panel["query"]["measures"][0].as_str().context("a measure")?;
+                let columns = answer["columns"].as_array().context("columns")?;
+                let at = columns.iter().position(|c| c["name"] == measure).context("the measure's column")?;
+                ensure!(panel["number"]["value"].as_f64() == rows[0][at].as_f64(), "{id}: {} is not {}", panel["number"], rows[0]);
+                panel["number"]["value"].clone()
+            } else {
+                panel["table"]["rows"].clone()
+            };
+            figures += 1;
+            // What is drawn depends on the kind of the panel, too.
+            let key = format!("{} {}", panel["kind"], panel["query"]);
+            let (first, before) = asked.entry(key).or_insert_with(|| (id.clone(), value.clone()));
+            let limits_differ = panel["number"].is_null() && before.as_array().map(Vec::len) != value.as_array().map(Vec::len);
+            ensure!(limits_differ || *before == value, "{id} and {first} differ: {value} and {before}");
+        }
+    }
+    ensure!(figures > 400, "only {figures} panels have figures");
+    Ok(())
+}
+
+// modules: C001, C002, C004, C006, C007, C008, C010, C011, C012, C013, C014, C015, C016, C017, C018, C019
+// modules: C020, C021, C022, C023, C032, C033, C072, D009, D013, D020, D027, G069, G070, G071, G072, G084
+// modules: G085, G086, G097, G098, G147, G214, G226, G234, G235, G236, G237, G238, G239, G240, G241, G242
+// modules: G243, G244, G245, G246, G247, G248, G249, G250, G251, G252, G253, G254, G255, G256, G257, G258
+// modules: G259, G260, G261, G262, G263, G264, G265, G266, L087, L088, L089, L090, L091, L092, L093, L094
+// modules: L095, L096, L097, L098, L099, L101, L102, L103, L104, L105, L106, L107, L108, L109, L110, L111
+// modules: L112, L113, L114, L115, L120, L123, L124, L125, L126, L131, L133, L134, L135, L136, L137, L138
+// modules: L139, L140, L141, L142, L143, L144, L145, L155, L160, L176, L191, L192, L193, L194, L221, L243
+// modules: L256, L261, P081
+#[test]
+fn every_board_opens_in_a_browser() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let full = std::env::var_os("ZONGLAN_TEST_FULL").is_some();
+        let boards = declared(&city.client("leader")?)?;
+        ensure!(boards.len() >= 40, "{} boards", boards.len());
+        let mut browser = Browser::open(1920, 1080).await?;
+        browser.login(&city.address, "leader", PASSWORD).await?;
+        let mut bad = Vec::new();
+        let sizes: &[_] = if full {
+            &[("wall", 1920, 1080), ("wall", 3840, 2160), ("desktop", 1440, 900), ("mobile", 390, 844)]
+        } else {
+            &[("wall", 1920, 1080)]
+        };
+        for (layout, width, height) in sizes {
+            browser.resize(*width, *height).await?;
+            for board in &boards {
+                browser.page.goto(&format!("{}/boards/{board}?layout={layout}", city.address)).await?;
+                browser.until(&format!("the panels of {board}"), DRAWN).await?;
+                let states = browser.script(FAILED).await?;
+                if states.as_array().is_none_or(|s| !s.is_empty()) {
+                    bad.push(format!("{board} ({layout}): {states}"));
+                }
+                if let Err(error) = looks_right(&browser).await {
+                    bad.push(format!("{board} ({layout}): {error}"));
+                }
+                if full {
+                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                    browser.picture(&format!("board-{board}-{width}")).await?;
+                }
+            }
+        }
+        ensure!(bad.is_empty(), "{}", bad.join("\n"));
+        let complaints = browser.complaints().await?;
+        ensure!(complaints.is_empty(), "{complaints:?}");
+        Ok(())
+    })
+}
+
+/// Every panel has said what it has.
+const DRAWN: &str = "const p = [...document.querySelectorAll('.panel[data-state]')]; \
+    return document.documentElement.dataset.ready === 'true' && p.every(e => e.dataset.state !== 'loading')";
+
+/// Panels that failed or have nothing to show.
+const FAILED: &str = "return [...document.querySelectorAll('.panel[data-state=failed], .panel[data-state=empty]')]\
+    .map(e => `${e.dataset.panel} ${e.dataset.state}: ${e.innerText}`)";
+
+/// A dial, a funnel and a web of the page are also pictures for documents.
+#[test]
+fn the_new_shapes_are_drawn_on_the_server() -> Result<()> {
+    let city = city();
+    let leader = city.client("leader")?;
+    for (board, panel) in [
+        ("law_supervision", "stages"),
+        ("event_elements", "kinds"),
+        ("event_elements", "fire_days"),
+        ("law_supervision", "quality"),
+    ] {
+        let png = leader.get(&format!("/api/v1/boards/{board}/panels/{panel}.png"))?;
+        ensure!(png.status == 200 && png.body.starts_with(b"\x89PNG"), "{board}/{panel}: {}", png.status);
+        ensure!(png.body.len() > 4_000, "{board}/{panel} is almost empty: {} bytes", png.body.len());
+    }
+    Ok(())
+}
