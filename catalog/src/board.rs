@@ -105,6 +105,28 @@ pub struct Element {
     pub note: Option<Label>,
 }
 
+impl Element {
+    /// A panel that shows nothing yet.
+    pub fn new(title: Label, kind: ElementKind) -> Self {
+        Self {
+            title,
+            kind,
+            query: None,
+            ask: None,
+            measures: Vec::new(),
+            x: None,
+            series: None,
+            spark: None,
+            versus: None,
+            stacked: false,
+            limit: None,
+            click: None,
+            section: None,
+            note: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ElementKind {

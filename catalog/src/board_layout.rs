@@ -1,7 +1,6 @@
 //! Layouts made from a board's `flow`: the same rows of elements for walls, desks, phones and paper.
 
 use crate::board::{Board, Element, ElementKind, Layout, Placement};
-use crate::codes::Label;
 
 /// Columns and rows of a wall's grid.
 const WALL: (u16, u16) = (24, 24);
@@ -27,7 +26,7 @@ pub fn complete(board: &mut Board) {
     if board.flow.is_empty() {
         return;
     }
-    board.elements.entry(TITLE.into()).or_insert_with(|| title(board.title.clone()));
+    board.elements.entry(TITLE.into()).or_insert_with(|| Element::new(board.title.clone(), ElementKind::Title));
     let flow = board.flow.clone();
     let rows: Vec<Row<'_>> = flow.iter().map(|row| row.iter().map(|item| weighted(item)).collect()).collect();
     let kind = |id: &str| board.elements.get(id).map(|e| e.kind);
@@ -44,25 +43,6 @@ pub fn complete(board: &mut Board) {
         layouts.desktop = desktop.clone();
     }
     layouts.print.get_or_insert(desktop);
-}
-
-fn title(label: Label) -> Element {
-    Element {
-        title: label,
-        kind: ElementKind::Title,
-        query: None,
-        ask: None,
-        measures: Vec::new(),
-        x: None,
-        series: None,
-        spark: None,
-        versus: None,
-        stacked: false,
-        limit: None,
-        click: None,
-        section: None,
-        note: None,
-    }
 }
 
 /// `map:2` as the element and its share.

@@ -1,7 +1,7 @@
 //! The board that every register has without a file: how many records, where, of which kinds,
 //! since when, and the newest of them. A board file of the register's name takes its place.
 
-use crate::board::{Board, Element, ElementKind, Layout, Layouts, Placement, Variable, VariableKind};
+use crate::board::{Board, Element, ElementKind, Layouts, Variable, VariableKind};
 use crate::codes::Label;
 use crate::dataset::{Aggregate, Dataset, Field, FieldType, RegionLevel, Sensitivity};
 use crate::query::{Compare, Dim, Query};
@@ -76,23 +76,27 @@ pub fn default_board(dataset: &Dataset) -> Option<Board> {
             default: None,
         })
         .map(|variable| ("district".to_string(), variable));
-    let has_rows = made.elements.contains_key("latest");
-    Some(Board {
+    // Figures in a row, charts in threes, the newest records over the full width.
+    let mut flow: Vec<Vec<String>> =
+        std::iter::once(figures.as_slice()).chain(charts.chunks(3)).map(<[_]>::to_vec).collect();
+    if made.elements.contains_key("latest") {
+        flow.push(vec!["latest".into()]);
+    }
+    let mut board = Board {
         name: dataset.name.clone(),
         title: dataset.label.clone(),
         modules: vec![],
         order: 1000,
         roles: vec![],
         variables: variables.into_iter().collect(),
-        layouts: Layouts {
-            wall: layout(24, Some(24), (2, 4), 3, &figures, &charts, has_rows),
-            desktop: layout(12, None, (2, 4), 3, &figures, &charts, has_rows),
-            mobile: narrow(&figures, &charts, has_rows),
-            print: None,
-        },
+        group: None,
+        flow,
+        layouts: Layouts::default(),
         queries: made.queries,
         elements: made.elements,
-    })
+    };
+    crate::board_layout::complete(&mut board);
+    Some(board)
 }
 
 /// Whether figures may be asked by this field alone.
@@ -117,19 +121,10 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn element(&mut self, id: &str, title: Label, kind: ElementKind, query: Option<Query>) {
         let element = Element {
-            title,
-            kind,
             query: query.is_some().then(|| id.to_string()),
-            measures: vec![],
-            x: None,
-            series: None,
-            spark: None,
-            versus: None,
-            stacked: false,
             limit: matches!(kind, ElementKind::Ranking | ElementKind::Bar).then_some(10),
             click: (kind == ElementKind::Table).then(|| "rows".to_string()),
-            section: None,
-            note: None,
+            ..Element::new(title, kind)
         };
         self.queries.extend(query.map(|q| (id.to_string(), q)));
         self.elements.insert(id.to_string(), element);
@@ -159,63 +154,6 @@ impl Maker<'_> {
         };
         self.element("latest", Label::new("最新登记", "Newest records"), ElementKind::Table, Some(query));
     }
-}
-
-/// Figures in a row under the title, charts in rows of three, the table over the full width.
-fn layout(
-    columns: u16,
-    rows: Option<u16>,
-    (title, figure): (u16, u16),
-    per_row: usize,
-    figures: &[String],
-    charts: &[String],
-    table: bool,
-) -> Layout {
-    let mut items = vec![Placement("title".into(), 0, 0, columns, title)];
-    row(&mut items, columns, title, figure, figures);
-    let mut y = title + figure;
-    let lines = charts.len().div_ceil(per_row) as u16;
-    // A wall is filled; elsewhere a chart has seven rows of the grid.
-    let height = match rows {
-        Some(rows) => (rows - y) / (lines + u16::from(table)).max(1),
-        None => 7,
-    };
-    for line in charts.chunks(per_row) {
-        row(&mut items, columns, y, height, line);
-        y += height;
-    }
-    if table {
-        let height = rows.map_or(9, |rows| rows - y);
-        items.push(Placement("latest".into(), 0, y, columns, height));
-    }
-    Layout { columns, rows, items }
-}
-
-/// Elements side by side over the full width.
-fn row(items: &mut Vec<Placement>, columns: u16, y: u16, height: u16, names: &[String]) {
-    let count = names.len().max(1) as u16;
-    for (n, name) in names.iter().enumerate() {
-        let (from, to) = (columns * n as u16 / count, columns * (n as u16 + 1) / count);
-        items.push(Placement(name.clone(), from, y, to - from, height));
-    }
-}
-
-fn narrow(figures: &[String], charts: &[String], table: bool) -> Layout {
-    let mut items = vec![Placement("title".into(), 0, 0, 2, 3)];
-    let mut y = 3;
-    for pair in figures.chunks(2) {
-        row(&mut items, 2, y, 3, pair);
-        y += 3;
-    }
-    for name in charts {
-        let height = if name == "map" { 12 } else { 7 };
-        items.push(Placement(name.clone(), 0, y, 2, height));
-        y += height;
-    }
-    if table {
-        items.push(Placement("latest".into(), 0, y, 2, 9));
-    }
-    Layout { columns: 2, rows: None, items }
 }
 
 #[cfg(test)]

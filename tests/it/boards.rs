@@ -16,9 +16,8 @@ fn declared(client: &Client) -> Result<Vec<String>> {
     let list = boards.as_array().or_else(|| boards["boards"].as_array()).context("boards")?;
     let files = zonglan_tests::workspace().join("catalog/packs");
     let names = list.iter().filter_map(|b| b["name"].as_str()).filter(|name| {
-        std::fs::read_dir(&files).is_ok_and(|packs| {
-            packs.flatten().any(|pack| pack.path().join(format!("boards/{name}.toml")).exists())
-        })
+        std::fs::read_dir(&files)
+            .is_ok_and(|packs| packs.flatten().any(|pack| pack.path().join(format!("boards/{name}.toml")).exists()))
     });
     Ok(names.map(str::to_string).collect())
 }
@@ -51,7 +50,12 @@ fn the_figures_of_all_boards_are_those_of_the_query() -> Result<()> {
                 let measure = panel["query"]["measures"][0].as_str().context("a measure")?;
                 let columns = answer["columns"].as_array().context("columns")?;
                 let at = columns.iter().position(|c| c["name"] == measure).context("the measure's column")?;
-                ensure!(panel["number"]["value"].as_f64() == rows[0][at].as_f64(), "{id}: {} is not {}", panel["number"], rows[0]);
+                ensure!(
+                    panel["number"]["value"].as_f64() == rows[0][at].as_f64(),
+                    "{id}: {} is not {}",
+                    panel["number"],
+                    rows[0]
+                );
                 panel["number"]["value"].clone()
             } else {
                 panel["table"]["rows"].clone()
@@ -60,7 +64,8 @@ fn the_figures_of_all_boards_are_those_of_the_query() -> Result<()> {
             // What is drawn depends on the kind of the panel, too.
             let key = format!("{} {}", panel["kind"], panel["query"]);
             let (first, before) = asked.entry(key).or_insert_with(|| (id.clone(), value.clone()));
-            let limits_differ = panel["number"].is_null() && before.as_array().map(Vec::len) != value.as_array().map(Vec::len);
+            let limits_differ =
+                panel["number"].is_null() && before.as_array().map(Vec::len) != value.as_array().map(Vec::len);
             ensure!(limits_differ || *before == value, "{id} and {first} differ: {value} and {before}");
         }
     }

@@ -30,14 +30,12 @@ pub fn funnel(spec: &ChartSpec) -> Json {
 
 /// One axis a category, all to one scale, so that shapes compare.
 pub fn radar(spec: &ChartSpec) -> Json {
-    let top = spec
-        .series
+    let top = spec.series.iter().flat_map(|s| s.values.iter().flatten()).copied().fold(0.0, f64::max);
+    let axes: Vec<Json> = spec
+        .categories
         .iter()
-        .flat_map(|s| s.values.iter().flatten())
-        .copied()
-        .fold(0.0, f64::max);
-    let axes: Vec<Json> =
-        spec.categories.iter().map(|c| json!({"name": c.label, "max": if top > 0.0 { top * 1.05 } else { 1.0 }})).collect();
+        .map(|c| json!({"name": c.label, "max": if top > 0.0 { top * 1.05 } else { 1.0 }}))
+        .collect();
     let data: Vec<Json> = spec
         .series
         .iter()

@@ -93,10 +93,7 @@ pub fn calendar<DB: DrawingBackend>(spec: &ChartSpec, canvas: &mut Canvas<'_, DB
     let area = Rect { x: plot.x + 8.0, y: plot.y + 48.0, w: plot.w - 8.0, h: plot.h - 56.0 };
     let side = (area.w / weeks).min(area.h / 7.0);
     for (day, value) in &days {
-        let at = (
-            area.x + week(*day) * side,
-            area.y + f64::from(day.weekday().num_days_from_monday()) * side,
-        );
+        let at = (area.x + week(*day) * side, area.y + f64::from(day.weekday().num_days_from_monday()) * side);
         let color = value.map_or(Color::NoData, |v| {
             Color::Ramp(palette::class_step(palette::class_of(v, &breaks), breaks.len() - 1))
         });
