@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use zonglan_catalog::dataset::{Aggregate, FieldType, RegionLevel, Sensitivity};
 use zonglan_catalog::error::{Error, Result};
-use zonglan_catalog::filter::{Filter, Op};
+use zonglan_catalog::filter::{ClockPart, Filter, Op};
 use zonglan_catalog::query::{Dim, LevelDim, TimeDim};
+use zonglan_catalog::table::OTHERS;
 use zonglan_catalog::time::{Bound, Grain, Range};
 use zonglan_catalog::{Catalogue, Dataset, Query, Value};
 
@@ -27,6 +28,8 @@ pub struct Drill {
 pub enum DrillKind {
     /// The next level of a hierarchy or of the regions.
     Finer,
+    /// The level above, or one dimension less: roll up.
+    Coarser,
     /// Shorter periods.
     Time,
     /// Another dimension.
@@ -38,14 +41,18 @@ pub enum DrillKind {
 }
 
 /// The conditions that a cell of an answer adds to its query: `cell` holds the values of the
-/// dimension columns by column name. Hours of the day and weekdays cannot be conditions on rows;
-/// they are left out and returned, so that the caller can say so.
+/// dimension columns by column name. The row of "others" is no condition; its columns are left out
+/// and returned, so that the caller can say so.
 pub fn narrow(dataset: &Dataset, query: &Query, cell: &BTreeMap<String, Value>) -> Result<(Query, Vec<String>)> {
     let mut narrowed = query.clone();
     let mut left_out = Vec::new();
     for dim in &query.by {
         let column = dim.column();
         let Some(value) = cell.get(&column) else { continue };
+        if value.as_str() == Some(OTHERS) {
+            left_out.push(column);
+            continue;
+        }
         match dim {
             Dim::Field(field) => narrowed.filter = narrowed.filter.and(equals(field, value)),
             Dim::Level(level) if value.is_null() => {
@@ -58,7 +65,18 @@ pub fn narrow(dataset: &Dataset, query: &Query, cell: &BTreeMap<String, Value>) 
                     value: value.clone(),
                 });
             }
-            Dim::Time(time) if time.time.is_cyclic() => left_out.push(column),
+            Dim::Time(time) if time.time.is_cyclic() => {
+                let field = time.field.as_ref().or(dataset.time.as_ref()).cloned().unwrap_or_default();
+                let place = match value {
+                    Value::Int(place) => Some(*place),
+                    _ => None,
+                };
+                let part = ClockPart::of_grain(time.time);
+                narrowed.filter = narrowed.filter.and(match (part, place) {
+                    (Some(part), Some(place)) => Filter::Clock { field, part, values: vec![place] },
+                    _ => Filter::IsNull { field },
+                });
+            }
             Dim::Time(time) => {
                 let (from, to) = period(time.time, value)
                     .ok_or_else(|| Error::user("drill.cell", format!("'{column}' 的值不是时段 (not a period)")))?;
@@ -89,6 +107,20 @@ pub fn narrow(dataset: &Dataset, query: &Query, cell: &BTreeMap<String, Value>) 
             .with_hint(format!("维度列: {}", columns.join(", "))));
     }
     Ok((narrowed, left_out))
+}
+
+/// The query without what names its columns: a drill has others.
+fn plain(query: &Query) -> Query {
+    Query {
+        having: BTreeMap::new(),
+        compute: Vec::new(),
+        others: false,
+        pivot: None,
+        order: Vec::new(),
+        limit: None,
+        cursor: None,
+        ..query.clone()
+    }
 }
 
 fn equals(field: &str, value: &Value) -> Filter {
@@ -131,7 +163,7 @@ pub fn candidates(
     };
     let by = |dims: Vec<Dim>| {
         // A comparison needs a bounded range; the drilled range is bounded whenever the first was.
-        Query { by: dims, order: Vec::new(), limit: None, cursor: None, ..narrowed.clone() }
+        Query { by: dims, ..plain(&narrowed) }
     };
     let t = |zh: &str, en: &str| if english { en.to_string() } else { zh.to_string() };
     let rest = |done: &dyn Fn(&Dim) -> bool| {
@@ -167,19 +199,40 @@ pub fn candidates(
             add(DrillKind::Finer, label, by(dims));
         }
     }
-    // Declared hierarchies.
+    // Declared hierarchies, in any order: the level below first, then the others.
     for hierarchy in &dataset.hierarchy {
-        let at = hierarchy
-            .levels
-            .iter()
-            .rposition(|level| query.by.iter().any(|d| matches!(d, Dim::Field(f) if f == level)));
-        if let Some(next) = at.and_then(|at| hierarchy.levels.get(at + 1))
-            && let Some(field) = dataset.field(next)
-            && !query.by.iter().any(|d| matches!(d, Dim::Field(f) if f == next))
+        let shown = |level: &String| query.by.iter().any(|d| matches!(d, Dim::Field(f) if f == level));
+        let Some(at) = hierarchy.levels.iter().rposition(shown) else { continue };
+        let below = hierarchy.levels[at + 1..].iter().chain(hierarchy.levels[..at].iter().rev());
+        for next in below.filter(|level| !shown(level)) {
+            if let Some(field) = dataset.field(next).filter(|f| f.kind != FieldType::Region) {
+                let mut dims = vec![Dim::field(next.clone())];
+                dims.extend(rest(&|d| matches!(d, Dim::Field(f) if hierarchy.levels.contains(f))));
+                add(DrillKind::Finer, t(&format!("按{}", field.label.zh), &format!("By {}", field.label.en)), by(dims));
+            }
+        }
+    }
+    // Up again: the same figures without one of the dimensions, or by the level above.
+    for (index, dim) in query.by.iter().enumerate() {
+        let mut dims = query.by.clone();
+        dims.remove(index);
+        let name = match dim {
+            Dim::Field(name) | Dim::Level(LevelDim { field: name, .. }) => dataset.field(name).map(|f| f.label.clone()),
+            Dim::Time(_) => Some(zonglan_catalog::Label::new("时间", "time")),
+        };
+        if let Some(name) = name {
+            let label = t(&format!("不分{}", name.zh), &format!("Not by {}", name.en));
+            add(DrillKind::Coarser, label, Query { by: dims.clone(), ..plain(query) });
+        }
+        if let Some(level) = region_level(dataset, dim).filter(|level| *level > RegionLevel::District)
+            && let Dim::Field(field) | Dim::Level(LevelDim { field, .. }) = dim
         {
-            let mut dims = vec![Dim::field(next.clone())];
-            dims.extend(rest(&|d| matches!(d, Dim::Field(f) if hierarchy.levels.contains(f))));
-            add(DrillKind::Finer, t(&format!("按{}", field.label.zh), &format!("By {}", field.label.en)), by(dims));
+            let (above, label) = match level {
+                RegionLevel::Street => (RegionLevel::District, t("按区", "By district")),
+                _ => (RegionLevel::Street, t("按街镇", "By street")),
+            };
+            dims.insert(index, Dim::Level(LevelDim { field: field.clone(), level: above }));
+            add(DrillKind::Coarser, label, Query { by: dims, ..plain(query) });
         }
     }
     // Time, one step finer; from nothing to months.

@@ -5,7 +5,7 @@
 
 use crate::dataset::{Aggregate, Dataset, Field, FieldType, Mask, Measure, Sensitivity};
 use crate::error::{Error, Result};
-use crate::filter::{Filter, Op};
+use crate::filter::{ClockPart, Filter, Op};
 use crate::load::Catalogue;
 use crate::policy::{Policy, Principal};
 use crate::query::{Dim, MAX_LIMIT, Query};
@@ -286,8 +286,15 @@ fn check_shape(query: &Query) -> Result<()> {
         (false, false) => return Err(Error::user("query.both", "measures 与 rows 只能选一 (either measures or rows)")),
         _ => {}
     }
-    if !query.rows.is_empty() && (!query.by.is_empty() || query.compare.is_some() || !query.having.is_empty()) {
-        return Err(Error::user("query.rows", "rows 查询不能带 by、compare 或 having"));
+    let grouped = !query.by.is_empty()
+        || query.compare.is_some()
+        || !query.having.is_empty()
+        || !query.compute.is_empty()
+        || query.others
+        || query.totals
+        || query.pivot.is_some();
+    if !query.rows.is_empty() && grouped {
+        return Err(Error::user("query.rows", "rows 查询不能带 by、compare、having、compute、pivot、others 或 totals"));
     }
     if query.limit.is_some_and(|l| l > MAX_LIMIT) {
         return Err(Error::user("query.limit", format!("limit 最大 {MAX_LIMIT}"))
@@ -387,7 +394,44 @@ fn check_dims(query: &Query, dataset: &Dataset, own: bool) -> Result<()> {
         }
     }
     if own {
+        check_compute(query)?;
         check_columns(query)?;
+    }
+    Ok(())
+}
+
+/// Computed figures, pivots and "others" must be able to mean something.
+fn check_compute(query: &Query) -> Result<()> {
+    let bad = |text: String| Err(Error::user("query.compute", text));
+    let columns: Vec<String> = query.by.iter().map(Dim::column).collect();
+    let along_time = query.by.iter().any(|d| matches!(d, Dim::Time(t) if !t.time.is_cyclic()));
+    for compute in &query.compute {
+        if !query.measures.contains(&compute.of) {
+            return bad(format!("compute: '{}' 不在 measures 中 (not among the measures)", compute.of));
+        }
+        if let Some(name) = compute.within.iter().find(|name| !columns.contains(name)) {
+            return bad(format!("compute: within 中的 '{name}' 不是维度列 (not a dimension of the query)"));
+        }
+        if compute.kind.runs() && !along_time {
+            return bad(format!("{} 需要时间维度 (needs a dimension along time)", compute.column()));
+        }
+        if compute.kind.runs() && !compute.within.is_empty() {
+            return bad(format!("{} 不用 within：按其余维度分别累计", compute.column()));
+        }
+    }
+    let mut names = query.columns();
+    names.sort();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return bad(format!("列 '{}' 出现两次 (twice the same column)", pair[0]));
+    }
+    if let Some(pivot) = &query.pivot
+        && (!columns.contains(pivot) || query.others)
+    {
+        return bad(format!("pivot 需要 by 中的一列，且不能与 others 同用；得到 '{pivot}'"))
+            .map_err(|e| e.with_hint(format!("可用: {}", columns.join(", "))));
+    }
+    if query.others && (query.by.is_empty() || query.limit.is_none()) {
+        return bad("others 需要 by 和 limit (top-N with others needs dimensions and a limit)".into());
     }
     Ok(())
 }
@@ -452,6 +496,20 @@ fn type_filter(
         Filter::Not(inner) => Filter::Not(Box::new(recurse(inner)?)),
         Filter::IsNull { field } => {
             readable(field)?;
+            filter.clone()
+        }
+        Filter::Clock { field, part, .. } => {
+            let definition = readable(field)?;
+            let fits = match part {
+                ClockPart::HourOfDay => definition.kind == FieldType::Instant,
+                ClockPart::Weekday => matches!(definition.kind, FieldType::Instant | FieldType::Date),
+            };
+            if !fits {
+                return Err(Error::user(
+                    "query.clock",
+                    format!("'{}' 只能用于时间字段，'{field}' 不是 (only a time has one)", part.name()),
+                ));
+            }
             filter.clone()
         }
         Filter::Text { field, query } => {

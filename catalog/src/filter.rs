@@ -1,6 +1,8 @@
 //! The filter tree of a query: JSON in, JSON out, never a string template.
 
+use crate::time::Grain;
 use crate::value::Value;
+use chrono::{Datelike, NaiveDateTime, Timelike};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
@@ -26,11 +28,72 @@ pub enum Filter {
     IsNull {
         field: String,
     },
+    /// The hour or weekday of a time, in Asia/Shanghai.
+    Clock {
+        field: String,
+        part: ClockPart,
+        values: Vec<i64>,
+    },
     /// Answered by the full-text index.
     Text {
         field: String,
         query: String,
     },
+}
+
+/// A part of the clock that comes round again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClockPart {
+    /// 0 to 23.
+    HourOfDay,
+    /// 1 (Monday) to 7.
+    Weekday,
+}
+
+impl ClockPart {
+    pub fn name(self) -> &'static str {
+        self.grain().name()
+    }
+
+    pub fn grain(self) -> Grain {
+        match self {
+            ClockPart::HourOfDay => Grain::HourOfDay,
+            ClockPart::Weekday => Grain::Weekday,
+        }
+    }
+
+    pub fn of_grain(grain: Grain) -> Option<ClockPart> {
+        match grain {
+            Grain::HourOfDay => Some(ClockPart::HourOfDay),
+            Grain::Weekday => Some(ClockPart::Weekday),
+            _ => None,
+        }
+    }
+
+    fn range(self) -> std::ops::RangeInclusive<i64> {
+        match self {
+            ClockPart::HourOfDay => 0..=23,
+            ClockPart::Weekday => 1..=7,
+        }
+    }
+
+    /// The part of a local time.
+    pub fn of(self, local: NaiveDateTime) -> i64 {
+        match self {
+            ClockPart::HourOfDay => i64::from(local.hour()),
+            ClockPart::Weekday => i64::from(local.weekday().number_from_monday()),
+        }
+    }
+
+    /// Whether a value of a date or instant field lies in one of the hours or weekdays.
+    pub fn holds(self, values: &[i64], value: &Value) -> bool {
+        let local = match value {
+            Value::Instant(ms) => crate::time::to_local(*ms),
+            Value::Date(date) => date.and_time(chrono::NaiveTime::MIN),
+            _ => return false,
+        };
+        values.contains(&self.of(local))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +120,7 @@ impl Op {
     }
 }
 
-const OPERATORS: &str = "eq, ne, in, not_in, gt, gte, lt, lte, prefix, is_null, text";
+const OPERATORS: &str = "eq, ne, in, not_in, gt, gte, lt, lte, prefix, is_null, text, hour_of_day, weekday";
 
 /// Depth at which a filter is refused: nobody writes it, and recursion must end.
 const MAX_DEPTH: usize = 32;
@@ -120,6 +183,7 @@ impl Filter {
             Filter::Cmp { field, .. }
             | Filter::In { field, .. }
             | Filter::IsNull { field }
+            | Filter::Clock { field, .. }
             | Filter::Text { field, .. } => Some(field),
             _ => None,
         }
@@ -138,6 +202,7 @@ impl Filter {
             Filter::Cmp { field, op, value } => json!({field: {op.name(): value}}),
             Filter::In { field, values } => json!({field: {"in": values}}),
             Filter::IsNull { field } => json!({field: {"is_null": true}}),
+            Filter::Clock { field, part, values } => json!({field: {part.name(): values}}),
             Filter::Text { field, query } => json!({field: {"text": query}}),
         }
     }
@@ -215,6 +280,8 @@ fn parse_field(field: &str, json: &Json) -> Result<Filter, String> {
                 Json::Bool(false) => Filter::Not(Box::new(Filter::IsNull { field: field.into() })),
                 _ => return Err(format!("'is_null' of field '{field}' takes true or false")),
             },
+            "hour_of_day" => clock(field, ClockPart::HourOfDay, operand)?,
+            "weekday" => clock(field, ClockPart::Weekday, operand)?,
             "text" => match operand {
                 Json::String(query) if !query.trim().is_empty() => {
                     Filter::Text { field: field.into(), query: query.clone() }
@@ -225,6 +292,20 @@ fn parse_field(field: &str, json: &Json) -> Result<Filter, String> {
         });
     }
     Ok(if parts.len() == 1 { parts.swap_remove(0) } else { Filter::And(parts) })
+}
+
+/// One number or a list of them, within the part's range.
+fn clock(field: &str, part: ClockPart, operand: &Json) -> Result<Filter, String> {
+    let one = |v: &Json| v.as_i64().filter(|v| part.range().contains(v));
+    let values = match operand {
+        Json::Array(list) => list.iter().map(one).collect::<Option<Vec<_>>>(),
+        single => one(single).map(|v| vec![v]),
+    };
+    let (first, last) = (part.range().start().to_owned(), part.range().end().to_owned());
+    let values = values.ok_or_else(|| {
+        format!("'{}' of field '{field}' takes numbers from {first} to {last}, one or a list", part.name())
+    })?;
+    Ok(Filter::Clock { field: field.into(), part, values })
 }
 
 impl Serialize for Filter {
@@ -258,6 +339,9 @@ mod tests {
         assert!(error.contains("'like'") && error.contains("'a'") && error.contains("prefix"), "{error}");
         assert!(Filter::from_json(&json!({"a": 1})).is_err());
         assert!(Filter::from_json(&json!({"a": {"eq": null}})).is_err());
+        assert!(Filter::from_json(&json!({"a": {"weekday": [1, 8]}})).expect_err("no such day").contains("1 to 7"));
+        let one = Filter::from_json(&json!({"a": {"hour_of_day": 8}})).expect("an hour");
+        assert_eq!(one.to_json(), json!({"a": {"hour_of_day": [8]}}));
     }
 
     fn filters() -> impl Strategy<Value = Filter> {
@@ -265,6 +349,11 @@ mod tests {
             ("[a-d]", -9i64..9).prop_map(|(field, v)| Filter::Cmp { field, op: Op::Gte, value: Value::Int(v) }),
             ("[a-d]", "[a-z]{1,3}").prop_map(|(field, v)| Filter::In { field, values: vec![Value::Text(v)] }),
             "[a-d]".prop_map(|field| Filter::IsNull { field }),
+            ("[a-d]", prop::collection::vec(0i64..24, 0..4)).prop_map(|(field, values)| Filter::Clock {
+                field,
+                part: ClockPart::HourOfDay,
+                values
+            }),
             ("[a-d]", "[一-三]{1,3}").prop_map(|(field, query)| Filter::Text { field, query }),
         ];
         leaf.prop_recursive(4, 24, 4, |inner| {

@@ -31,10 +31,10 @@ pub use board::Board;
 pub use codes::{CodeList, Label};
 pub use dataset::{Dataset, Field, FieldType, Measure};
 pub use error::{Classify, Error, ErrorClass, FieldError, Result};
-pub use filter::{Filter, Op};
+pub use filter::{ClockPart, Filter, Op};
 pub use load::Catalogue;
 pub use policy::{Grant, Policy, Principal, Role};
-pub use query::{Compare, Dim, Query};
+pub use query::{Compare, Compute, ComputeKind, Dim, Query};
 pub use search::{
     Bucket, Chip, Correction, Facet, Histogram, Hit, Likeness, ParsedQuery, QueryProblem, Reason, SearchPage,
     SearchRequest, SimilarPage, Step, Suggestion,

@@ -37,6 +37,18 @@ pub struct Query {
     pub order: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Figures worked out from the groups: running sums, shares, ranks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compute: Vec<Compute>,
+    /// One more row for all groups beyond `limit`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others: bool,
+    /// A column of `by` whose values become columns `measure@value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pivot: Option<String>,
+    /// The figures of all groups together, in `totals` of the answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub totals: bool,
     /// Where the page before ended, as `meta.cursor` gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -110,6 +122,55 @@ pub enum Compare {
     YoyWorkday,
 }
 
+/// A figure worked out from the groups of an answer, before `having`: `{"as":"share","of":"count"}`.
+/// Its column is `<of>_<as>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compute {
+    #[serde(rename = "as")]
+    pub kind: ComputeKind,
+    /// A measure of the query.
+    pub of: String,
+    /// Columns of `by` within which shares and ranks are taken. Empty: over the whole answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComputeKind {
+    /// From the start of the range to the end of the period (累计).
+    Cumulative,
+    /// From 1 January to the end of the period (本年累计), also where the range starts later.
+    YearToDate,
+    /// Percent of the total, two digits (占比).
+    Share,
+    /// 1 for the largest; equal values share a rank, and the next is skipped. Null has none.
+    Rank,
+}
+
+impl ComputeKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            ComputeKind::Cumulative => "cumulative",
+            ComputeKind::YearToDate => "year_to_date",
+            ComputeKind::Share => "share",
+            ComputeKind::Rank => "rank",
+        }
+    }
+
+    /// Running sums follow the time dimension.
+    pub fn runs(self) -> bool {
+        matches!(self, ComputeKind::Cumulative | ComputeKind::YearToDate)
+    }
+}
+
+impl Compute {
+    pub fn column(&self) -> String {
+        format!("{}_{}", self.of, self.kind.name())
+    }
+}
+
 impl Query {
     /// The rows query with the same filters: the last step of every drill.
     pub fn to_rows(&self, fields: Vec<String>) -> Query {
@@ -119,6 +180,10 @@ impl Query {
             by: Vec::new(),
             compare: None,
             having: BTreeMap::new(),
+            compute: Vec::new(),
+            others: false,
+            pivot: None,
+            totals: false,
             order: Vec::new(),
             limit: Some(50),
             cursor: None,
@@ -126,13 +191,19 @@ impl Query {
         }
     }
 
-    /// The names of the answer's columns, in order.
+    /// The names of the answer's columns, in order; of a pivot: before it is spread.
     pub fn columns(&self) -> Vec<String> {
         let mut columns: Vec<String> = self.by.iter().map(Dim::column).collect();
         for measure in &self.measures {
             columns.push(measure.clone());
             if self.compare.is_some() {
                 columns.extend(["prev", "delta", "pct"].map(|suffix| format!("{measure}_{suffix}")));
+            }
+        }
+        for compute in &self.compute {
+            columns.push(compute.column());
+            if self.compare.is_some() && compute.kind.runs() {
+                columns.extend(["prev", "delta", "pct"].map(|suffix| format!("{}_{suffix}", compute.column())));
             }
         }
         columns.extend(self.rows.iter().cloned());
@@ -142,10 +213,13 @@ impl Query {
     /// The first name in `order` or `having` that no column has.
     pub fn unknown_column(&self) -> Option<&str> {
         let columns = self.columns();
+        let dims = self.by.len();
         let ordered = self.order.iter().map(|name| name.strip_prefix('-').unwrap_or(name));
+        // The columns of a pivot depend on the data; the engine checks them.
+        let spread = |name: &str| self.pivot.is_some() && name.contains('@');
         ordered
-            .filter(|name| !columns.iter().any(|c| c == name))
-            .chain(self.having.keys().map(String::as_str).filter(|name| !self.measures.iter().any(|m| m == name)))
+            .filter(|name| !columns.iter().any(|c| c == name) && !spread(name))
+            .chain(self.having.keys().map(String::as_str).filter(|name| !columns[dims..].iter().any(|c| c == name)))
             .next()
     }
 

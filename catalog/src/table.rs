@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 pub struct Table {
     pub columns: Vec<Column>,
     pub rows: Vec<Vec<Value>>,
+    /// The figures of all groups together, by column name, where the query asked for `totals`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub totals: Option<BTreeMap<String, Value>>,
     pub meta: Meta,
 }
 
@@ -24,9 +27,15 @@ pub struct Column {
     /// Names of the codes that occur in this column.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// The value of the pivoted dimension that this column stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pivot: Option<Value>,
     #[serde(skip)]
     pub role: ColumnRole,
 }
+
+/// In a textual dimension: all groups beyond the limit of a top-N query.
+pub const OTHERS: &str = "__others";
 
 /// Which part of the query a column answers; it decides what its cells may drill to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,7 +44,7 @@ pub enum ColumnRole {
     Row,
     Dimension(crate::query::Dim),
     Measure(String),
-    /// `m_prev`, `m_delta`, `m_pct` of measure m.
+    /// `m_prev`, `m_delta`, `m_pct`, `m_share` and the like: worked out from measure m.
     Comparison(String),
 }
 
@@ -97,7 +106,15 @@ pub struct Meta {
 
 impl Column {
     pub fn new(name: impl Into<String>, kind: ColumnType, role: ColumnRole) -> Self {
-        Self { name: name.into(), kind, unit: String::new(), label: String::new(), labels: BTreeMap::new(), role }
+        Self {
+            name: name.into(),
+            kind,
+            unit: String::new(),
+            label: String::new(),
+            labels: BTreeMap::new(),
+            pivot: None,
+            role,
+        }
     }
 }
 
@@ -130,6 +147,9 @@ impl Table {
                 _ => {}
             }
             let Some(field) = field else { continue };
+            if self.rows.iter().any(|row| matches!(row.get(index), Some(Value::Text(code)) if code == OTHERS)) {
+                column.labels.insert(OTHERS.into(), if english { "Others".into() } else { "其他".into() });
+            }
             column.label = pick(&field.label);
             if let Some(unit) = &field.unit {
                 column.unit.clone_from(unit);

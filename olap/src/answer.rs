@@ -4,19 +4,17 @@ use crate::aggregate::State;
 use crate::dims::{self, DimVal};
 use crate::error::{OlapError, Result};
 use crate::plan::{Expr, PartPlan, Plan, Window};
+use crate::rollup;
 use crate::scan::{Groups, Job, Stop};
 use crate::store::Inner;
-use crate::table::Snapshot;
-use std::collections::HashMap;
-use std::sync::Arc;
+use crate::table::{Snapshot, View};
+use rayon::slice::ParallelSliceMut;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use zonglan_catalog::dataset::{Aggregate, FieldType, Measure};
 use zonglan_catalog::time::Span;
 use zonglan_catalog::value::{Value, div_half_even};
 
-/// Cells of figures about people stand on so many rows at least.
-const SUPPRESS_BELOW: u64 = 10;
-/// And are rounded to multiples of this before any arithmetic.
-const ROUND_TO: i128 = 5;
 const MAX_PERIODS: usize = 200_000;
 
 /// A number of `units / 10^scale`.
@@ -28,103 +26,273 @@ pub struct Number {
 
 pub type Key = Vec<DimVal>;
 
-/// Per key, per dataset of the plan, the numbers of its measures; `None` where a dataset has no
+/// Per key, per dataset of the plan, what its measures came to; `None` where a dataset has no
 /// rows for the key.
+#[derive(Debug, Clone, Default)]
 pub struct Answer {
     pub rows: HashMap<Key, Vec<Option<Cells>>>,
     pub scanned: u64,
-    pub segments: (usize, usize),
 }
 
 #[derive(Debug, Clone)]
 pub struct Cells {
+    /// Rows that the figures stand on.
     pub count: u64,
-    pub numbers: Vec<Option<Number>>,
+    pub tallies: Vec<Tally>,
 }
 
-pub fn compute(
-    inner: &Inner,
-    plan: &Plan,
-    snapshots: &[Arc<Snapshot>],
-    window: &Window,
-    cancel: &Stop,
-) -> Result<Answer> {
-    let mut answer = Answer { rows: HashMap::new(), scanned: 0, segments: (0, 0) };
-    for (index, (part, snapshot)) in plan.parts.iter().zip(snapshots).enumerate() {
-        let mut put = |key: Key, count: u64, numbers: Vec<(usize, Option<Number>)>| {
-            let cells = answer.rows.entry(key).or_insert_with(|| vec![None; plan.parts.len()]);
-            let cell = cells[index]
-                .get_or_insert_with(|| Cells { count: 0, numbers: part.leaves.iter().map(|l| empty(l.agg)).collect() });
-            cell.count += count;
-            numbers.into_iter().for_each(|(leaf, number)| cell.numbers[leaf] = number);
+/// What one measure came to in a group. All but `Done` can be merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    Count(u64),
+    /// Sum and number of values: sums and averages.
+    Sum(i128, u64),
+    Low(Option<i64>),
+    High(Option<i64>),
+    /// A number whose state is gone (distinct, quantile, stock), and how many values it stands on.
+    Done(Option<Number>, u64),
+}
+
+impl Tally {
+    /// What a measure is where there are no rows.
+    pub fn empty(agg: Aggregate) -> Tally {
+        match agg {
+            Aggregate::Count => Tally::Count(0),
+            Aggregate::Sum | Aggregate::Avg => Tally::Sum(0, 0),
+            Aggregate::Min => Tally::Low(None),
+            Aggregate::Max => Tally::High(None),
+            Aggregate::Distinct | Aggregate::Stock => Tally::Done(Some(Number { units: 0, scale: 0 }), 0),
+            Aggregate::Quantile | Aggregate::Ratio => Tally::Done(None, 0),
+        }
+    }
+
+    /// Adds another group's. Both are of one measure.
+    pub fn merge(&mut self, other: Tally) {
+        let pick = |a: Option<i64>, b: Option<i64>, f: fn(i64, i64) -> i64| match (a, b) {
+            (Some(a), Some(b)) => Some(f(a, b)),
+            (a, b) => a.or(b),
         };
-        let mut scanned = (0, (0, 0));
-        for stock in [false, true] {
-            let chosen: Vec<usize> =
-                (0..part.leaves.len()).filter(|l| (part.leaves[*l].agg == Aggregate::Stock) == stock).collect();
-            if chosen.is_empty() {
-                continue;
-            }
-            let axis = if stock { part.stock_axis()? } else { None };
-            let periods = axis.map(|(_, grain)| stock_periods(window.outer, grain, snapshot)).transpose()?;
-            let ends: Vec<i64> = match (&periods, axis) {
-                (Some(starts), Some((_, grain))) => {
-                    starts.iter().map(|s| dims::period_end(*s, grain).min(window.outer.to)).collect()
-                }
-                _ => vec![window.outer.to],
+        *self = match (*self, other) {
+            (Tally::Count(a), Tally::Count(b)) => Tally::Count(a + b),
+            (Tally::Sum(a, n), Tally::Sum(b, m)) => Tally::Sum(a + b, n + m),
+            (Tally::Low(a), Tally::Low(b)) => Tally::Low(pick(a, b, i64::min)),
+            (Tally::High(a), Tally::High(b)) => Tally::High(pick(a, b, i64::max)),
+            (mine, _) => mine,
+        };
+    }
+}
+
+/// Whether groups of the measure can be put together without its rows.
+pub fn merges(agg: Aggregate) -> bool {
+    matches!(agg, Aggregate::Count | Aggregate::Sum | Aggregate::Avg | Aggregate::Min | Aggregate::Max)
+}
+
+/// The only groups to keep apart; all others become one, with `others` as its key.
+pub struct Keep {
+    pub keys: HashSet<Key>,
+    pub others: Key,
+}
+
+/// Takes a group: its key, rows, and what the measures came to.
+pub type Put<'a> = dyn FnMut(Key, u64, Vec<(usize, Tally)>) + 'a;
+
+/// The flow measures `chosen` of a part, from the rows.
+#[expect(clippy::too_many_arguments, reason = "the question, the rows and where the answer goes")]
+pub fn rows_of(
+    inner: &Inner,
+    views: &[View],
+    part: &PartPlan,
+    chosen: &[usize],
+    window: &Window,
+    keep: Option<&Keep>,
+    cancel: &Stop,
+    put: &mut Put<'_>,
+) -> Result<u64> {
+    let job = Job {
+        inner,
+        dataset: &part.dataset,
+        views,
+        spans: if part.is_timeless() { Vec::new() } else { window.spans.clone() },
+        filter: part.filter.clone(),
+        filters: part.filters.clone(),
+        dims: part.dims.clone(),
+        leaves: chosen.iter().map(|l| part.leaves[*l].clone()).collect(),
+        ends: Vec::new(),
+        keep,
+        cancel,
+    };
+    let mut groups = job.run()?;
+    let tallies: Vec<Vec<Tally>> = (0..chosen.len()).map(|at| finish(&mut groups, at, part, chosen[at])).collect();
+    for group in 0..groups.keys.len() {
+        put(groups.key(group), groups.rows[group], chosen.iter().zip(&tallies).map(|(l, t)| (*l, t[group])).collect());
+    }
+    Ok(groups.scanned)
+}
+
+/// Who computes, and over what.
+pub struct Run<'a> {
+    pub inner: &'a Inner,
+    pub snapshots: &'a [Arc<Snapshot>],
+    pub cancel: &'a Stop,
+    /// What happened in each dataset, for `meta` and `explain`.
+    pub notes: &'a Notes,
+    /// Whether rollups may answer.
+    pub rollups: bool,
+}
+
+/// How the parts of an answer came about.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// The rollups that were read.
+    pub rollups: Mutex<Vec<String>>,
+}
+
+impl Run<'_> {
+    /// Every part of the plan over a window of time.
+    pub fn compute(&self, plan: &Plan, window: &Window, keep: Option<&Keep>) -> Result<Answer> {
+        let mut answer = Answer::default();
+        for (index, (part, snapshot)) in plan.parts.iter().zip(self.snapshots).enumerate() {
+            let mut put = |key: Key, count: u64, tallies: Vec<(usize, Tally)>| {
+                let cells = answer.rows.entry(key).or_insert_with(|| vec![None; plan.parts.len()]);
+                let cell = cells[index].get_or_insert_with(|| Cells {
+                    count: 0,
+                    tallies: part.leaves.iter().map(|l| Tally::empty(l.agg)).collect(),
+                });
+                cell.count += count;
+                tallies.into_iter().for_each(|(leaf, tally)| cell.tallies[leaf] = tally);
             };
-            let mut dims = part.dims.clone();
-            if let Some((at, _)) = axis {
-                dims.remove(at);
+            let (stocks, flows): (Vec<usize>, Vec<usize>) =
+                (0..part.leaves.len()).partition(|l| part.leaves[*l].agg == Aggregate::Stock);
+            if !flows.is_empty() {
+                answer.scanned += self.flows(part, snapshot, &flows, window, keep, &mut put)?;
             }
-            let job = Job {
-                inner,
-                dataset: &part.dataset,
-                snapshot,
-                spans: if stock || part.is_timeless() { Vec::new() } else { window.spans.clone() },
-                filter: part.filter.clone(),
-                filters: part.filters.clone(),
-                dims,
-                leaves: chosen.iter().map(|l| part.leaves[*l].clone()).collect(),
-                ends,
-                cancel,
-            };
-            let mut groups = job.run()?;
-            scanned.0 += groups.scanned;
-            scanned.1 = (scanned.1.0 + groups.segments.0, scanned.1.1 + groups.segments.1);
-            let numbers: Vec<Vec<Vec<Option<Number>>>> =
-                (0..chosen.len()).map(|at| finish(&mut groups, at, part, chosen[at])).collect();
-            for group in 0..groups.keys.len() {
-                let key: Key = (0..job.dims.len())
-                    .map(|at| groups.domains[at].values[groups.keys[group][at] as usize].clone())
-                    .collect();
-                if !stock {
-                    put(
-                        key,
-                        groups.rows[group],
-                        chosen.iter().zip(&numbers).map(|(leaf, n)| (*leaf, n[group][0])).collect(),
-                    );
-                    continue;
-                }
-                for period in 0..job.ends.len() {
-                    let cells: Vec<_> =
-                        chosen.iter().zip(&numbers).map(|(leaf, n)| (*leaf, n[group][period])).collect();
-                    if cells.iter().all(|(_, n)| n.is_none_or(|n| n.units == 0)) {
-                        continue;
-                    }
-                    let mut key = key.clone();
-                    if let (Some((at, _)), Some(starts)) = (axis, &periods) {
-                        key.insert(at, DimVal::Int(starts[period]));
-                    }
-                    let open = cells.iter().filter_map(|(_, n)| n.map(|n| n.units as u64)).max().unwrap_or(0);
-                    put(key, if part.leaves.len() == chosen.len() { open } else { 0 }, cells);
-                }
+            if !stocks.is_empty() {
+                answer.scanned += self.stocks(part, snapshot, &stocks, window, keep, &mut put)?;
             }
         }
-        answer.scanned += scanned.0;
-        answer.segments = (answer.segments.0 + scanned.1.0, answer.segments.1 + scanned.1.1);
+        Ok(answer)
     }
-    Ok(answer)
+
+    /// Everything but stocks: from a rollup where one fits, else from the rows.
+    fn flows(
+        &self,
+        part: &PartPlan,
+        snapshot: &Snapshot,
+        chosen: &[usize],
+        window: &Window,
+        keep: Option<&Keep>,
+        put: &mut Put<'_>,
+    ) -> Result<u64> {
+        if let Some(table) = self.inner.table(&part.dataset.name).filter(|_| self.rollups)
+            && let (Some((state, rewrite)), _) =
+                rollup::choose(self.inner, &table, snapshot, part, chosen, window, false)?
+        {
+            let mut used = self.notes.rollups.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = format!("{}.{}", part.dataset.name, state.definition.name);
+            if !used.contains(&name) {
+                used.push(name);
+            }
+            drop(used);
+            return state.answer(self.inner, part, chosen, &rewrite, keep, self.cancel, put);
+        }
+        rows_of(self.inner, &snapshot.views, part, chosen, window, keep, self.cancel, put)
+    }
+
+    /// Rows open at the end of each period.
+    fn stocks(
+        &self,
+        part: &PartPlan,
+        snapshot: &Snapshot,
+        chosen: &[usize],
+        window: &Window,
+        keep: Option<&Keep>,
+        put: &mut Put<'_>,
+    ) -> Result<u64> {
+        let axis = part.stock_axis()?;
+        if axis.is_some() && keep.is_some() {
+            return Err(OlapError::Query(
+                "存量指标按时间分组时不能用 others (a stock along time has no others)".into(),
+            ));
+        }
+        let periods = axis.map(|(_, grain)| stock_periods(window.outer, grain, snapshot)).transpose()?;
+        let ends: Vec<i64> = match (&periods, axis) {
+            (Some(starts), Some((_, grain))) => {
+                starts.iter().map(|s| dims::period_end(*s, grain).min(window.outer.to)).collect()
+            }
+            _ => vec![window.outer.to],
+        };
+        let mut dims = part.dims.clone();
+        if let Some((at, _)) = axis {
+            dims.remove(at);
+        }
+        let job = Job {
+            inner: self.inner,
+            dataset: &part.dataset,
+            views: &snapshot.views,
+            spans: Vec::new(),
+            filter: part.filter.clone(),
+            filters: part.filters.clone(),
+            dims,
+            leaves: chosen.iter().map(|l| part.leaves[*l].clone()).collect(),
+            ends,
+            keep,
+            cancel: self.cancel,
+        };
+        let groups = job.run()?;
+        let alone = part.leaves.len() == chosen.len();
+        for group in 0..groups.keys.len() {
+            let changes = |at: usize| match &groups.states[at] {
+                State::Stock(all) => all.get(group).map_or(&[][..], Vec::as_slice),
+                _ => &[],
+            };
+            let mut open = vec![0i64; chosen.len()];
+            for period in 0..job.ends.len() {
+                (0..chosen.len()).for_each(|at| open[at] += changes(at).get(period).unwrap_or(&0));
+                if open.iter().all(|n| *n == 0) {
+                    continue;
+                }
+                let mut key = groups.key(group);
+                if let (Some((at, _)), Some(starts)) = (axis, &periods) {
+                    key.insert(at, DimVal::Int(starts[period]));
+                }
+                let most = open.iter().copied().max().unwrap_or(0).max(0) as u64;
+                let tally = |n: i64| Tally::Done(Some(Number { units: i128::from(n), scale: 0 }), n.max(0) as u64);
+                put(
+                    key,
+                    if alone { most } else { 0 },
+                    chosen.iter().zip(&open).map(|(l, n)| (*l, tally(*n))).collect(),
+                );
+            }
+        }
+        Ok(groups.scanned)
+    }
+}
+
+/// Puts the groups together that agree in the dimensions `at`. `None`: the rows are needed.
+pub fn project(answer: &Answer, plan: &Plan, at: &[usize]) -> Option<Answer> {
+    if plan.parts.iter().flat_map(|p| &p.leaves).any(|l| !merges(l.agg)) {
+        return None;
+    }
+    let mut out = Answer::default();
+    for (key, cells) in &answer.rows {
+        let key: Key = at.iter().map(|i| key[*i].clone()).collect();
+        add(out.rows.entry(key).or_insert_with(|| vec![None; plan.parts.len()]), cells);
+    }
+    Some(out)
+}
+
+/// Adds one group's cells to another's.
+pub fn add(into: &mut [Option<Cells>], cells: &[Option<Cells>]) {
+    for (mine, other) in into.iter_mut().zip(cells) {
+        match (mine, other) {
+            (Some(mine), Some(other)) => {
+                mine.count += other.count;
+                mine.tallies.iter_mut().zip(&other.tallies).for_each(|(a, b)| a.merge(*b));
+            }
+            (mine @ None, Some(other)) => *mine = Some(other.clone()),
+            _ => {}
+        }
+    }
 }
 
 fn stock_periods(span: Span, grain: zonglan_catalog::Grain, snapshot: &Snapshot) -> Result<Vec<i64>> {
@@ -134,47 +302,34 @@ fn stock_periods(span: Span, grain: zonglan_catalog::Grain, snapshot: &Snapshot)
         .ok_or_else(|| OlapError::TooLarge(format!("时间范围超过 {MAX_PERIODS} 个周期")))
 }
 
-/// What a measure is where there are no rows.
-fn empty(agg: Aggregate) -> Option<Number> {
-    matches!(agg, Aggregate::Count | Aggregate::Distinct | Aggregate::Stock).then_some(Number { units: 0, scale: 0 })
-}
-
-/// The numbers of one measure, per group (and for stocks per period).
-fn finish(groups: &mut Groups, at: usize, part: &PartPlan, leaf: usize) -> Vec<Vec<Option<Number>>> {
+/// What one measure came to, per group.
+fn finish(groups: &mut Groups, at: usize, part: &PartPlan, leaf: usize) -> Vec<Tally> {
     let total = groups.keys.len();
     let measure = &part.measures[leaf];
     let scale = part.leaves[leaf].field.map_or(0, |f| part.dataset.field[f].scale);
-    let number = |units: i128, scale: u8| Some(Number { units, scale });
-    let one = |values: Vec<Option<Number>>| values.into_iter().map(|v| vec![v]).collect::<Vec<_>>();
     match &mut groups.states[at] {
-        State::Count(counts) | State::Distinct(counts, _) => {
+        State::Count(counts) => {
             counts.resize(total, 0);
-            one(counts.iter().map(|n| number(i128::from(*n), 0)).collect())
+            counts.iter().map(|n| Tally::Count(*n)).collect()
         }
+        State::Distinct(seen) => seen
+            .counts(total)
+            .into_iter()
+            .map(|n| Tally::Done(Some(Number { units: i128::from(n), scale: 0 }), n))
+            .collect(),
         State::Sum(sums) => {
             sums.resize(total, (0, 0));
-            let digits = measure.digits.unwrap_or(2);
-            one(sums
-                .iter()
-                .map(|(sum, n)| match (n, measure.agg) {
-                    (0, _) => None,
-                    (_, Aggregate::Sum) => number(*sum, scale),
-                    _ => {
-                        let top = sum.checked_mul(10i128.pow(digits.into()))?;
-                        div_half_even(top, i128::from(*n) * 10i128.pow(scale.into()))
-                            .map(|units| Number { units, scale: digits })
-                    }
-                })
-                .collect())
+            sums.iter().map(|(sum, n)| Tally::Sum(*sum, *n)).collect()
         }
         State::Extreme(values) => {
             values.resize(total, None);
-            one(values.iter().map(|v| v.and_then(|v| number(i128::from(v), scale))).collect())
+            let low = measure.agg == Aggregate::Min;
+            values.iter().map(|v| if low { Tally::Low(*v) } else { Tally::High(*v) }).collect()
         }
         State::Values(values) => {
-            values.sort_unstable();
+            values.par_sort_unstable();
             let q = measure.q.unwrap_or(0.5).clamp(0.0, 1.0);
-            let mut out = vec![None; total];
+            let mut out = vec![Tally::Done(None, 0); total];
             for group in values.chunk_by(|a, b| a.0 == b.0) {
                 let count: u64 = group.iter().map(|v| u64::from(v.2)).sum();
                 // Nearest rank: the smallest value with at least q·n values at or below it.
@@ -185,58 +340,37 @@ fn finish(groups: &mut Groups, at: usize, part: &PartPlan, leaf: usize) -> Vec<V
                     if below >= rank {
                         let digits = measure.digits.unwrap_or(scale).min(scale);
                         let units = div_half_even(i128::from(*value), 10i128.pow((scale - digits).into()));
-                        out[group[0].0 as usize] = units.map(|units| Number { units, scale: digits });
+                        out[group[0].0 as usize] =
+                            Tally::Done(units.map(|units| Number { units, scale: digits }), count);
                         break;
                     }
                 }
             }
-            one(out)
+            out
         }
-        State::Stock(changes) => {
-            changes.resize(total, Vec::new());
-            changes
-                .iter()
-                .map(|changes| {
-                    let mut open = 0i64;
-                    changes
-                        .iter()
-                        .map(|change| {
-                            open += change;
-                            number(i128::from(open), 0)
-                        })
-                        .collect()
-                })
-                .collect()
-        }
+        State::Stock(_) => vec![Tally::Done(None, 0); total],
     }
 }
 
-/// Nulls the cells of figures about people that stand on too few rows, and rounds the others.
-/// Returns how many cells went.
-pub fn suppress(answer: &mut Answer, plan: &Plan) -> u64 {
-    let mut hidden = 0;
-    for cells in answer.rows.values_mut() {
-        for (part, cell) in plan.parts.iter().zip(cells.iter_mut()) {
-            if !part.dataset.people {
-                continue;
+impl PartPlan {
+    /// What a measure shows: averages are divided here, once, and rounded half to even.
+    pub fn number(&self, leaf: usize, tally: Tally) -> Option<Number> {
+        let measure = &self.measures[leaf];
+        let scale = self.leaves[leaf].field.map_or(0, |f| self.dataset.field[f].scale);
+        match tally {
+            Tally::Count(n) => Some(Number { units: i128::from(n), scale: 0 }),
+            Tally::Sum(_, 0) => None,
+            Tally::Sum(sum, n) if measure.agg == Aggregate::Avg => {
+                let digits = measure.digits.unwrap_or(2);
+                let top = sum.checked_mul(10i128.pow(digits.into()))?;
+                div_half_even(top, i128::from(n) * 10i128.pow(scale.into()))
+                    .map(|units| Number { units, scale: digits })
             }
-            let cell = cell.get_or_insert_with(|| Cells { count: 0, numbers: vec![None; part.leaves.len()] });
-            if cell.count < SUPPRESS_BELOW {
-                hidden += cell.numbers.len() as u64;
-                cell.numbers.fill(None);
-                continue;
-            }
-            for (number, leaf) in cell.numbers.iter_mut().zip(&part.leaves) {
-                if let Some(n) = number
-                    && matches!(leaf.agg, Aggregate::Count | Aggregate::Distinct | Aggregate::Sum | Aggregate::Stock)
-                {
-                    let base = ROUND_TO * 10i128.pow(n.scale.into());
-                    n.units = div_half_even(n.units, base).unwrap_or(0) * base;
-                }
-            }
+            Tally::Sum(sum, _) => Some(Number { units: sum, scale }),
+            Tally::Low(value) | Tally::High(value) => value.map(|v| Number { units: i128::from(v), scale }),
+            Tally::Done(number, _) => number,
         }
     }
-    hidden
 }
 
 impl Plan {
@@ -244,9 +378,9 @@ impl Plan {
     pub fn value(&self, expr: &Expr, cells: Option<&Vec<Option<Cells>>>) -> Option<Number> {
         match expr {
             Expr::Leaf(part, leaf) => match cells.and_then(|c| c[*part].as_ref()) {
-                Some(cells) => cells.numbers[*leaf],
+                Some(cells) => self.parts[*part].number(*leaf, cells.tallies[*leaf]),
                 None if self.parts[*part].dataset.people => None,
-                None => empty(self.parts[*part].leaves[*leaf].agg),
+                None => self.parts[*part].number(*leaf, Tally::empty(self.parts[*part].leaves[*leaf].agg)),
             },
             Expr::Ratio(numerator, denominator, factor, digits) => {
                 let (n, d) = (self.value(numerator, cells)?, self.value(denominator, cells)?);

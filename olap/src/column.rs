@@ -4,7 +4,7 @@
 //! value in the narrowest width. One code of each column stands for null, so kernels need no
 //! separate validity.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A vector of codes in the narrowest width that holds them.
 #[derive(Debug, Clone)]
@@ -86,11 +86,18 @@ impl Codes {
 pub struct Dict {
     pub(crate) bytes: String,
     pub(crate) ends: Vec<u32>,
+    /// Of each text, once somebody told texts of several segments apart.
+    pub(crate) hashes: OnceLock<Vec<u64>>,
 }
 
 impl Dict {
     pub fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// A 64-bit hash of each text, the same in all segments.
+    pub fn hashes(&self) -> &[u64] {
+        self.hashes.get_or_init(|| self.iter().map(|t| crate::hash::hash_bytes(11, t.as_bytes())).collect())
     }
 
     #[inline]
@@ -155,7 +162,7 @@ pub enum Column {
 impl Column {
     pub fn bytes(&self) -> usize {
         match self {
-            Column::Dict { codes, dict } => codes.bytes() + dict.byte_len(),
+            Column::Dict { codes, dict } => codes.bytes() + dict.byte_len() + dict.len() * 8,
             Column::Int { codes, .. } => codes.bytes(),
             Column::Point(points) => points.len() * 16,
             Column::Missing => 0,
@@ -199,6 +206,15 @@ impl Column {
             }
         };
         Column::Int { codes: Codes::pack(values.iter().map(|v| code(*v)), top), base: min, step, null }
+    }
+
+    /// Smallest and largest number; `None` for other columns and where all are null.
+    pub fn range(&self) -> Option<(i64, i64)> {
+        let Column::Int { codes, base, step, null } = self else { return None };
+        let found = with_codes!(codes, c => c.iter().map(|v| v.wide()).filter(|v| v != null).fold(None, |range, v| {
+            Some(range.map_or((v, v), |(low, high): (i64, i64)| (low.min(v), high.max(v))))
+        }));
+        found.map(|(low, high)| (base + step * low, base + step * high))
     }
 
     /// The number in a row; `None` for null and for columns of text or points.

@@ -6,10 +6,12 @@ use crate::store::Inner;
 use crate::table::View;
 use chrono::{Datelike, Days, Months, NaiveDate, Timelike};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use zonglan_catalog::batch::{date_of, days};
-use zonglan_catalog::dataset::{Dataset, FieldType, RegionLevel};
+use zonglan_catalog::dataset::{Dataset, Field, FieldType, RegionLevel};
+use zonglan_catalog::load::Catalogue;
 use zonglan_catalog::query::Dim;
 use zonglan_catalog::time::{Grain, Span, local_instant, local_midnight, to_local};
 use zonglan_catalog::value::Value;
@@ -31,6 +33,41 @@ pub enum DimVal {
 pub struct DimPlan {
     pub field: usize,
     pub kind: DimKind,
+    pub renames: Option<Arc<Renames>>,
+}
+
+/// Codes that are no longer given out, and what each is today: rows stored before a change of
+/// the code list belong to today's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renames(BTreeMap<String, String>);
+
+impl Renames {
+    /// `None` where no code of the field's list was ever replaced.
+    pub fn new(catalogue: &Catalogue, field: &Field) -> Option<Arc<Renames>> {
+        if !matches!(field.kind, FieldType::Code | FieldType::Region) {
+            return None;
+        }
+        let items = catalogue.codes_of(field)?.item.iter();
+        let map: BTreeMap<String, String> =
+            items.filter_map(|i| Some((i.code.clone(), i.replaced_by.clone()?))).collect();
+        (!map.is_empty()).then(|| Arc::new(Renames(map)))
+    }
+
+    /// Today's code. A street of a district that is gone lies in the district that took it over.
+    pub fn today<'a>(&'a self, code: &'a str) -> Cow<'a, str> {
+        if let Some(new) = self.0.get(code) {
+            return new.into();
+        }
+        match code.get(..6).filter(|d| d.len() < code.len()).and_then(|d| self.0.get(d)) {
+            Some(district) => format!("{district}{}", &code[6..]).into(),
+            None => code.into(),
+        }
+    }
+
+    /// Changes with every entry.
+    pub fn fingerprint(&self) -> String {
+        self.0.iter().map(|(old, new)| format!("{old}>{new};")).collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +78,23 @@ pub enum DimKind {
 }
 
 impl DimPlan {
-    pub fn new(dataset: &Dataset, dim: &Dim, own: bool) -> Result<Self> {
+    pub fn of(catalogue: &Catalogue, dataset: &Dataset, field: usize, kind: DimKind) -> Self {
+        Self { field, kind, renames: Renames::new(catalogue, &dataset.field[field]) }
+    }
+
+    pub fn new(catalogue: &Catalogue, dataset: &Dataset, dim: &Dim, own: bool) -> Result<Self> {
         let place = |name: &str| {
             dataset
                 .field_index(name)
                 .ok_or_else(|| OlapError::Query(format!("数据集 {} 没有字段 '{name}'", dataset.name)))
         };
         Ok(match dim {
-            Dim::Field(name) => Self { field: place(name)?, kind: DimKind::Field },
-            Dim::Level(level) => Self { field: place(&level.field)?, kind: DimKind::Level(level.level) },
+            Dim::Field(name) => Self::of(catalogue, dataset, place(name)?, DimKind::Field),
+            Dim::Level(level) => Self::of(catalogue, dataset, place(&level.field)?, DimKind::Level(level.level)),
             Dim::Time(time) => {
                 let name = time.field.as_ref().filter(|_| own).or(dataset.time.as_ref());
                 let name = name.ok_or_else(|| OlapError::Query(format!("数据集 {} 没有时间字段", dataset.name)))?;
-                Self { field: place(name)?, kind: DimKind::Time(time.time) }
+                Self::of(catalogue, dataset, place(name)?, DimKind::Time(time.time))
             }
         })
     }
@@ -129,16 +170,26 @@ impl LocalDim {
         let field = &dataset.field[plan.field];
         let column = inner.column(&view.segment, field)?;
         let c = column.clone();
+        let today = |code: &str| match &plan.renames {
+            Some(renames) => DimVal::Text(renames.today(code).into()),
+            None => DimVal::Text(code.into()),
+        };
         Ok(match (&*column, plan.kind) {
             (Column::Missing | Column::Point(_), _) => Self { places: Places::Same, values: vec![DimVal::Null] },
             (Column::Dict { dict, .. }, DimKind::Level(level)) => {
                 let mut values = Domain::default();
-                let mut table: Vec<u32> = dict.iter().map(|code| values.id(at_level(code, level))).collect();
+                let mut table: Vec<u32> = dict
+                    .iter()
+                    .map(|code| match today(code) {
+                        DimVal::Text(code) => values.id(at_level(&code, level)),
+                        other => values.id(other),
+                    })
+                    .collect();
                 table.push(values.id(DimVal::Null));
                 Self { places: Places::Table(c, table), values: values.values }
             }
             (Column::Dict { dict, .. }, _) => {
-                let mut values: Vec<DimVal> = dict.iter().map(|t| DimVal::Text(t.into())).collect();
+                let mut values: Vec<DimVal> = dict.iter().map(today).collect();
                 values.push(DimVal::Null);
                 Self { places: Places::Code(c), values }
             }
@@ -354,6 +405,14 @@ pub fn periods(span: Span, grain: Grain, limit: usize) -> Option<Vec<i64>> {
         }
     }
     Some(starts)
+}
+
+/// The local day on which a period starts.
+pub fn date_of_period(start: i64, grain: Grain) -> NaiveDate {
+    match grain {
+        Grain::Hour => to_local(start).date(),
+        _ => date_of(start as i32),
+    }
 }
 
 /// The start of the period after one.

@@ -1,19 +1,23 @@
 //! The embedded engine: plans, scans on its own threads, and explains.
 
-use crate::answer;
+use crate::answer::{Notes, Run};
 use crate::error::{OlapError, Result};
-use crate::finish;
+use crate::finish::{self, Side, Sides};
 use crate::manifest::Manifest;
-use crate::plan::{self, Plan, Window};
+use crate::plan::{self, Plan, Shift, Window};
+use crate::rollup;
 use crate::rows;
 use crate::scan::Stop;
 use crate::store::{Inner, Store};
+use crate::suppress;
 use crate::table::Snapshot;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use zonglan_catalog::bind::BoundQuery;
+use zonglan_catalog::dataset::Aggregate;
 use zonglan_catalog::error::Error;
 use zonglan_catalog::table::{Meta, Table};
 use zonglan_catalog::traits::{Cancel, DatasetState, QueryEngine};
@@ -30,7 +34,7 @@ fn snapshots(inner: &Inner, bound: &BoundQuery) -> Result<Vec<Arc<Snapshot>>> {
 }
 
 /// Runs a query in this thread and the pool's.
-fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop) -> Result<Table> {
+fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop, rollups: bool) -> Result<Table> {
     let begin = Instant::now();
     let catalogue = inner.catalogue();
     let snapshots = snapshots(inner, bound)?;
@@ -41,28 +45,39 @@ fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop) -> Result<Table> {
         times.insert(name.to_string(), now.duration_since(clock).as_secs_f64() * 1000.0);
         clock = now;
     };
+    let notes = Notes::default();
     let (mut table, scanned, suppressed);
     if bound.query().rows.is_empty() {
         let plan = Plan::new(inner, &catalogue, bound)?;
         let other = bound.query().compare.map(|c| plan::compared(bound, c, catalogue.calendar())).transpose()?;
         lap("plan");
-        let mut main = answer::compute(inner, &plan, &snapshots, &Window::one(bound.span()), cancel)?;
-        let mut before =
-            other.as_ref().map(|(window, _)| answer::compute(inner, &plan, &snapshots, window, cancel)).transpose()?;
+        let run = Run { inner, snapshots: &snapshots, cancel, notes: &notes, rollups };
+        let window = Window::one(bound.span());
+        let mut main = run.compute(&plan, &window, None)?;
+        let mut before = other.as_ref().map(|(window, _)| run.compute(&plan, window, None)).transpose()?;
         lap("scan");
         let mut hidden = 0;
         if bound.suppress() {
             if bound.query().by.is_empty() {
                 main.rows.entry(Vec::new()).or_insert_with(|| vec![None; plan.parts.len()]);
             }
-            hidden = answer::suppress(&mut main, &plan);
+            hidden = suppress::suppress(&mut main, &plan);
             if let Some(before) = &mut before {
-                hidden += answer::suppress(before, &plan);
+                hidden += suppress::suppress(before, &plan);
             }
         }
-        scanned = main.scanned + before.as_ref().map_or(0, |b| b.scanned);
-        table = finish::table(bound, &plan, &main, before.as_ref().zip(other.as_ref().map(|(_, shift)| shift)))?;
-        suppressed = hidden;
+        let first = main.scanned + before.as_ref().map_or(0, |b| b.scanned);
+        let sides = Sides {
+            run,
+            main: Side { answer: main, window, shift: Shift::Same },
+            before: before.zip(other).map(|(answer, (window, shift))| Side { answer, window, shift }),
+            suppress: bound.suppress(),
+            more_scanned: AtomicU64::new(0),
+            hidden: AtomicU64::new(hidden),
+        };
+        table = finish::table(bound, &plan, &sides)?;
+        scanned = first + sides.more_scanned.load(Relaxed);
+        suppressed = sides.hidden.load(Relaxed);
         lap("finish");
     } else {
         lap("plan");
@@ -73,7 +88,10 @@ fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop) -> Result<Table> {
     times.insert("total".into(), begin.elapsed().as_secs_f64() * 1000.0);
     table.meta = Meta {
         engine: "embedded".into(),
-        rollup: None,
+        rollup: {
+            let used = notes.rollups.into_inner().unwrap_or_else(PoisonError::into_inner);
+            (!used.is_empty()).then(|| used.join(", "))
+        },
         data_version: bound
             .parts()
             .iter()
@@ -97,7 +115,7 @@ fn explain(inner: &Inner, bound: &BoundQuery) -> Result<serde_json::Value> {
     let other = bound.query().compare.map(|c| plan::compared(bound, c, catalogue.calendar())).transpose()?;
     let window = Window::one(bound.span());
     let cancel = Stop::default();
-    let parts: Vec<_> = plan
+    let parts: Vec<serde_json::Value> = plan
         .parts
         .iter()
         .zip(&snapshots)
@@ -107,15 +125,31 @@ fn explain(inner: &Inner, bound: &BoundQuery) -> Result<serde_json::Value> {
             let job = crate::scan::Job {
                 inner,
                 dataset: &part.dataset,
-                snapshot,
+                views: &snapshot.views,
                 spans,
                 filter: part.filter.clone(),
                 filters: Vec::new(),
                 dims: Vec::new(),
                 leaves: Vec::new(),
                 ends: Vec::new(),
+                keep: None,
                 cancel: &cancel,
             };
+            let flows: Vec<usize> =
+                (0..part.leaves.len()).filter(|l| part.leaves[*l].agg != Aggregate::Stock).collect();
+            let verdicts = match inner.table(&part.dataset.name) {
+                Some(table) => rollup::choose(inner, &table, snapshot, part, &flows, &window, true)?.1,
+                None => Vec::new(),
+            };
+            let verdicts: Vec<_> = verdicts
+                .into_iter()
+                .map(|(name, reason)| match reason {
+                    None => serde_json::json!({"name": name, "used": true}),
+                    Some(reason) => {
+                        serde_json::json!({"name": name, "used": false, "reason": reason.name(), "detail": reason.detail()})
+                    }
+                })
+                .collect();
             let time = part.dataset.time.as_ref().and_then(|name| part.dataset.field_index(name));
             let read: Vec<_> = snapshot.views.iter().filter(|v| !job.prunes(v, time)).collect();
             let pruned = snapshot.views.len() - read.len();
@@ -128,7 +162,7 @@ fn explain(inner: &Inner, bound: &BoundQuery) -> Result<serde_json::Value> {
             }
             fields.sort_unstable();
             fields.dedup();
-            serde_json::json!({
+            Ok(serde_json::json!({
                 "dataset": part.dataset.name,
                 "data_version": snapshot.state.version,
                 "watermark": snapshot.state.watermark,
@@ -138,10 +172,10 @@ fn explain(inner: &Inner, bound: &BoundQuery) -> Result<serde_json::Value> {
                 "measures": part.leaves.iter().map(|l| l.name.clone()).collect::<Vec<_>>(),
                 "filter": asked.filter,
                 "row_rule": asked.row_rule,
-                "rollups": part.dataset.rollup.iter().map(|r| serde_json::json!({"name": r.name, "used": false, "reason": "not_built"})).collect::<Vec<_>>(),
-            })
+                "rollups": verdicts,
+            }))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Ok(serde_json::json!({
         "engine": "embedded",
         "span": bound.span(),
@@ -155,7 +189,13 @@ impl Store {
     /// Answers a query in the caller's thread and the store's own: for tools and benches.
     pub fn query_blocking(&self, query: &BoundQuery, cancel: &Cancel) -> Result<Table> {
         let stop = Stop { asked: cancel.clone(), gone: Cancel::default() };
-        self.0.pool.install(|| run(&self.0, query, &stop))
+        self.0.pool.install(|| run(&self.0, query, &stop, true))
+    }
+
+    /// The same from the rows, whatever rollups there are.
+    pub fn query_raw(&self, query: &BoundQuery, cancel: &Cancel) -> Result<Table> {
+        let stop = Stop { asked: cancel.clone(), gone: Cancel::default() };
+        self.0.pool.install(|| run(&self.0, query, &stop, false))
     }
 }
 
@@ -166,7 +206,8 @@ impl QueryEngine for Store {
         let (store, query) = (self.clone(), query.clone());
         let stop = Stop { asked: cancel.clone(), gone: Cancel::default() };
         let _guard = stop.gone.on_drop();
-        let table = tokio::task::spawn_blocking(move || store.0.pool.install(|| run(&store.0, &query, &stop))).await;
+        let table =
+            tokio::task::spawn_blocking(move || store.0.pool.install(|| run(&store.0, &query, &stop, true))).await;
         Ok(table.map_err(|e| OlapError::Internal(e.to_string()))??)
     }
 

@@ -1,22 +1,69 @@
 //! From joined numbers to the table asked for: comparisons, empty periods, conditions, order.
 
-use crate::answer::{Answer, Key, Number, extreme_kind};
+use crate::answer::{self, Answer, Cells, Keep, Key, Number, Run, extreme_kind};
+use crate::compute;
 use crate::dims::{self, DimVal, to_value};
 use crate::error::{OlapError, Result};
-use crate::plan::{Plan, Shift, time_axis};
+use crate::pivot;
+use crate::plan::{Plan, Shift, Window, time_axis};
+use crate::suppress;
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use zonglan_catalog::bind::BoundQuery;
 use zonglan_catalog::dataset::{Aggregate, Dataset, FieldType, Measure};
 use zonglan_catalog::filter::{Filter, Op};
-use zonglan_catalog::query::{Dim, MAX_LIMIT};
+use zonglan_catalog::query::{ComputeKind, Dim, MAX_LIMIT};
 use zonglan_catalog::table::{Column, ColumnRole, ColumnType, Table};
 use zonglan_catalog::time::Grain;
 use zonglan_catalog::value::Value;
 
 /// Periods that are filled in where there are no rows, at most.
 const MAX_FILL: usize = 50_000;
+
+/// A group's key and its values: dimensions, measures, computed figures.
+pub type Line = (Key, Vec<Value>);
+pub type Group = Vec<Option<Cells>>;
+
+/// One of the periods that an answer is about.
+pub struct Side {
+    pub answer: Answer,
+    pub window: Window,
+    pub shift: Shift,
+}
+
+/// The main period and the one compared with, and the means to ask the stores again.
+pub struct Sides<'a> {
+    pub run: Run<'a>,
+    pub main: Side,
+    pub before: Option<Side>,
+    /// Figures about people: what is asked again is suppressed again.
+    pub suppress: bool,
+    pub more_scanned: AtomicU64,
+    pub hidden: AtomicU64,
+}
+
+impl Sides<'_> {
+    /// Asks the stores for a plan over a side's window, or another window.
+    pub fn ask(&self, plan: &Plan, window: &Window, keep: Option<&Keep>) -> Result<Answer> {
+        let mut answer = self.run.compute(plan, window, keep)?;
+        self.more_scanned.fetch_add(answer.scanned, Relaxed);
+        if self.suppress {
+            self.hidden.fetch_add(suppress::suppress(&mut answer, plan), Relaxed);
+        }
+        Ok(answer)
+    }
+
+    /// A side by fewer of its dimensions: put together from its groups where that is exact.
+    pub fn rolled(&self, plan: &Plan, side: &Side, at: &[usize]) -> Result<Answer> {
+        let merged = if self.suppress { None } else { answer::project(&side.answer, plan, at) };
+        match merged {
+            Some(answer) => Ok(answer),
+            None => self.ask(&plan.with_dims(at), &side.window, None),
+        }
+    }
+}
 
 /// Puts the answers of the main period and of the one compared with together.
 ///
@@ -25,22 +72,23 @@ const MAX_FILL: usize = 50_000;
 /// dimension is time and the range has both ends, periods without rows are filled in; so are the
 /// hours and weekdays of the cyclic grains. Nulls sort last, ascending or descending; ties are
 /// broken by the dimensions in ascending order.
-pub fn table(bound: &BoundQuery, plan: &Plan, main: &Answer, other: Option<(&Answer, &Shift)>) -> Result<Table> {
+pub fn table(bound: &BoundQuery, plan: &Plan, sides: &Sides) -> Result<Table> {
     let query = bound.query();
     let dataset = bound.dataset();
+    let (main, other) = (&sides.main.answer, sides.before.as_ref());
     let fill = filled(bound);
-    let back: HashMap<i64, i64> = match (&other, time_axis(bound)) {
-        (Some((_, Shift::Period { grain, year, .. })), Some(_)) => dims::periods(bound.span(), *grain, MAX_FILL)
+    let back: HashMap<i64, i64> = match (other.map(|o| &o.shift), time_axis(bound)) {
+        (Some(Shift::Period { grain, year, .. }), Some(_)) => dims::periods(bound.span(), *grain, MAX_FILL)
             .unwrap_or_default()
             .into_iter()
             .map(|p| (dims::earlier_period(p, *grain, *year), p))
             .collect(),
-        (Some((_, Shift::Workdays { map, .. })), _) => map.iter().map(|(now, then)| (*then, *now)).collect(),
+        (Some(Shift::Workdays { map, .. }), _) => map.iter().map(|(now, then)| (*then, *now)).collect(),
         _ => HashMap::new(),
     };
     let mut keys: Vec<Key> = main.rows.keys().cloned().collect();
     let known = |key: &Key| main.rows.contains_key(key);
-    if let Some((answer, shift)) = &other {
+    if let Some(Side { answer, shift, .. }) = other {
         // Groups that only the period compared with has.
         let mut more: Vec<Key> = answer
             .rows
@@ -70,65 +118,100 @@ pub fn table(bound: &BoundQuery, plan: &Plan, main: &Answer, other: Option<(&Ans
         keys.push(Vec::new());
     }
 
+    let compared = other.is_some();
+    let columns = columns(bound, plan, compared);
+    let place = |name: &str| columns.iter().position(|c| c.name == name);
+    let figures = compute::figures(bound, plan, sides, compared)?;
     let having = query
         .having
         .iter()
-        .map(|(name, json)| Ok((query.measures.iter().position(|m| m == name), condition(name, json)?)))
+        .map(|(name, json)| Ok((place(name), condition(name, json)?)))
         .collect::<Result<Vec<_>>>()?;
-    let line = |key: Key| -> (Key, Vec<Value>) {
-        let cells = main.rows.get(&key);
-        let before = other.as_ref().map(|(answer, shift)| answer.rows.get(&earlier(&key, shift)));
+    let line = |key: Key| -> Line {
         let mut values: Vec<Value> = query.by.iter().zip(&key).map(|(dim, v)| to_value(dim, dataset, v)).collect();
-        for (expr, (owner, measure)) in plan.exprs.iter().zip(&plan.asked) {
-            let kind = extreme_kind(owner, measure);
-            let show = |n: Option<Number>| n.map_or(Value::Null, |n| n.to_value(kind));
-            let now = plan.value(expr, cells);
-            values.push(show(now));
-            if let Some(cells) = before {
-                let then = plan.value(expr, cells);
-                let both = now.zip(then).filter(|_| kind.is_none());
-                values.push(show(then));
-                values.push(both.and_then(|(a, b)| a.minus(b)).map_or(Value::Null, |n| n.to_value(None)));
-                values.push(both.and_then(|(a, b)| a.percent_of_change(b)).map_or(Value::Null, |n| n.to_value(None)));
-            }
-        }
+        let before = other.map(|side| side.answer.rows.get(&earlier(&key, &side.shift)));
+        values.extend(measures(plan, sides.main.answer.rows.get(&key), before));
+        values.extend(figures.of_line(&key, &values));
         (key, values)
     };
-    let step = if other.is_some() { 4 } else { 1 };
-    let measure_at = |index: usize| query.by.len() + index * step;
     let passes = |values: &[Value]| {
-        having.iter().all(|(index, conditions)| {
-            index.is_some_and(|i| conditions.iter().all(|c| c.holds(&values[measure_at(i)])))
-        })
+        having.iter().all(|(at, conditions)| at.is_some_and(|i| conditions.iter().all(|c| c.holds(&values[i]))))
     };
-    let mut lines: Vec<(Key, Vec<Value>)> =
-        keys.into_par_iter().map(line).filter(|(_, values)| passes(values)).collect();
+    let mut lines: Vec<Line> = keys.into_par_iter().map(line).collect();
+    figures.rank(&columns, &mut lines);
+    let everything = lines.len();
+    lines.retain(|(_, values)| passes(values));
 
-    let columns = columns(bound, plan, other.is_some());
+    let spread = query.pivot.is_some();
     let order: Vec<(usize, bool)> = query
         .order
         .iter()
         .filter_map(|name| {
             let (name, descending) = name.strip_prefix('-').map_or((name.as_str(), false), |n| (n, true));
-            columns.iter().position(|c| c.name == name).map(|at| (at, descending))
+            place(name).map(|at| (at, descending))
         })
         .collect();
-    let compare = |a: &(Key, Vec<Value>), b: &(Key, Vec<Value>)| {
+    let compare = |a: &Line, b: &Line| {
         let ordered =
             order.iter().map(|(at, descending)| nulls_last(&a.1[*at], &b.1[*at], *descending)).find(|o| o.is_ne());
         ordered.unwrap_or_else(|| a.0.cmp(&b.0))
     };
     let total = lines.len() as u64;
     let limit = query.limit.unwrap_or(MAX_LIMIT).min(MAX_LIMIT);
-    if lines.len() > limit * 4 && limit > 0 {
+    if !spread && lines.len() > limit * 4 && limit > 0 {
         lines.select_nth_unstable_by(limit - 1, compare);
         lines.truncate(limit);
     }
     lines.par_sort_unstable_by(compare);
-    lines.truncate(limit);
-    let mut table = Table { columns, rows: lines.into_iter().map(|(_, values)| values).collect(), ..Table::default() };
+    if !spread {
+        lines.truncate(limit);
+    }
+    if query.others && lines.len() < everything {
+        let others = compute::others(bound, plan, sides, &lines)?;
+        let mut values: Vec<Value> = query.by.iter().zip(&others.key).map(|(d, v)| to_value(d, dataset, v)).collect();
+        values.extend(measures(plan, others.main.as_ref(), compared.then_some(others.before.as_ref())));
+        values.extend(figures.of_others(&values));
+        lines.push((others.key, values));
+    }
+    let totals = query.totals.then(|| compute::totals(bound, plan, sides, compared)).transpose()?;
+    let rows = lines.into_iter().map(|(_, values)| values).collect();
+    let mut table = Table { columns, rows, totals, ..Table::default() };
     table.meta.total = Some(total);
+    if spread {
+        // Where there are no rows, counts are 0; those of people stay hidden.
+        let step = if compared { 4 } else { 1 };
+        let mut empties = vec![false; table.columns.len() - query.by.len()];
+        for (at, value) in measures(plan, None, None).into_iter().enumerate() {
+            empties[at * step] = value == Value::Int(0);
+        }
+        pivot::spread(query, &mut table, &empties, limit)?;
+    }
     Ok(table)
+}
+
+/// The values of all measures in a group, with those of the period compared with.
+pub fn measures(plan: &Plan, now: Option<&Group>, before: Option<Option<&Group>>) -> Vec<Value> {
+    let mut values = Vec::new();
+    for (expr, (owner, measure)) in plan.exprs.iter().zip(&plan.asked) {
+        let kind = extreme_kind(owner, measure);
+        let value = plan.value(expr, now);
+        values.push(value.map_or(Value::Null, |n| n.to_value(kind)));
+        if let Some(before) = before {
+            values.extend(change(value, plan.value(expr, before), kind));
+        }
+    }
+    values
+}
+
+/// `prev`, `delta` and `pct`.
+pub fn change(now: Option<Number>, then: Option<Number>, kind: Option<FieldType>) -> [Value; 3] {
+    let show = |n: Option<Number>, kind| n.map_or(Value::Null, |n| n.to_value(kind));
+    let both = now.zip(then).filter(|_| kind.is_none());
+    [
+        show(then, kind),
+        show(both.and_then(|(a, b)| a.minus(b)), None),
+        show(both.and_then(|(a, b)| a.percent_of_change(b)), None),
+    ]
 }
 
 /// Order of two values with nulls last either way.
@@ -140,7 +223,8 @@ pub fn nulls_last(a: &Value, b: &Value, descending: bool) -> Ordering {
     }
 }
 
-fn earlier(key: &Key, shift: &Shift) -> Key {
+/// The key of the period compared with.
+pub fn earlier(key: &Key, shift: &Shift) -> Key {
     let mut key = key.clone();
     match shift {
         Shift::Same => {}
@@ -245,6 +329,27 @@ fn columns(bound: &BoundQuery, plan: &Plan, compared: bool) -> Vec<Column> {
             add("_prev", kind, &measure.unit, role());
             add("_delta", kind, &measure.unit, role());
             add("_pct", ColumnType::Decimal, "%", role());
+        }
+    }
+    for compute in &query.compute {
+        let at = query.measures.iter().position(|m| *m == compute.of).unwrap_or_default();
+        let (owner, measure) = &plan.asked[at];
+        let (kind, unit) = match compute.kind {
+            ComputeKind::Share => (ColumnType::Decimal, "%"),
+            ComputeKind::Rank => (ColumnType::Int, ""),
+            _ => (measure_type(owner, measure), measure.unit.as_str()),
+        };
+        let mut add = |suffix: &str, kind: ColumnType, unit: &str| {
+            let name = format!("{}{suffix}", compute.column());
+            let mut column = Column::new(name, kind, ColumnRole::Comparison(compute.of.clone()));
+            column.unit = unit.to_string();
+            columns.push(column);
+        };
+        add("", kind, unit);
+        if compared && compute.kind.runs() {
+            add("_prev", kind, unit);
+            add("_delta", kind, unit);
+            add("_pct", ColumnType::Decimal, "%");
         }
     }
     columns

@@ -23,6 +23,7 @@ pub enum Expr {
     Ratio(Box<Expr>, Box<Expr>, i64, u8),
 }
 
+#[derive(Clone)]
 pub struct PartPlan {
     pub dataset: Arc<Dataset>,
     pub filter: Pred,
@@ -31,8 +32,11 @@ pub struct PartPlan {
     pub leaves: Vec<Leaf>,
     /// The measure of each leaf.
     pub measures: Vec<Measure>,
+    /// The fields that the asker's row rule reads.
+    pub rule: Vec<usize>,
 }
 
+#[derive(Clone)]
 pub struct Plan {
     pub parts: Vec<PartPlan>,
     /// One for each measure asked.
@@ -74,7 +78,8 @@ impl Plan {
             let dataset = &part.dataset;
             let rule = Pred::new(inner, catalogue, dataset, &part.row_rule)?;
             let filter = rule.and(Pred::new(inner, catalogue, dataset, &part.filter)?);
-            let dims = query.by.iter().map(|d| DimPlan::new(dataset, d, index == 0)).collect::<Result<_>>()?;
+            let dims =
+                query.by.iter().map(|d| DimPlan::new(catalogue, dataset, d, index == 0)).collect::<Result<_>>()?;
             let mut plan = PartPlan {
                 dataset: dataset.clone(),
                 filter,
@@ -82,9 +87,10 @@ impl Plan {
                 dims,
                 leaves: Vec::new(),
                 measures: Vec::new(),
+                rule: part.row_rule.fields().into_iter().filter_map(|f| dataset.field_index(f)).collect(),
             };
             for measure in part.measures.iter().filter(|m| m.agg != Aggregate::Ratio) {
-                let leaf = leaf(inner, catalogue, &mut plan, measure)?;
+                let leaf = leaf(inner, catalogue, dataset, &mut plan.filters, measure)?;
                 plan.leaves.push(leaf);
                 plan.measures.push(measure.clone());
             }
@@ -103,6 +109,27 @@ impl Plan {
             plan.asked.push((dataset, measure.clone()));
         }
         Ok(plan)
+    }
+
+    /// The same plan by some of its dimensions only.
+    pub fn with_dims(&self, at: &[usize]) -> Plan {
+        let mut plan = self.clone();
+        for part in &mut plan.parts {
+            part.dims = at.iter().map(|i| part.dims[*i].clone()).collect();
+        }
+        plan
+    }
+
+    /// The measures of datasets that an expression reads.
+    pub fn leaves(&self, expr: &Expr) -> Vec<(usize, usize)> {
+        match expr {
+            Expr::Leaf(part, leaf) => vec![(*part, *leaf)],
+            Expr::Ratio(top, bottom, ..) => {
+                let mut all = self.leaves(top);
+                all.extend(self.leaves(bottom));
+                all
+            }
+        }
     }
 
     fn expr(&self, bound: &BoundQuery, owner: &str, name: &str, depth: usize) -> Result<Expr> {
@@ -129,8 +156,14 @@ impl Plan {
     }
 }
 
-fn leaf(inner: &Inner, catalogue: &Catalogue, plan: &mut PartPlan, measure: &Measure) -> Result<Leaf> {
-    let dataset = plan.dataset.clone();
+/// A measure as the scan computes it; its condition joins `filters`.
+pub fn leaf(
+    inner: &Inner,
+    catalogue: &Catalogue,
+    dataset: &Dataset,
+    filters: &mut Vec<Pred>,
+    measure: &Measure,
+) -> Result<Leaf> {
     let field = |name: &Option<String>| -> Result<Option<usize>> {
         name.as_ref()
             .map(|n| {
@@ -143,9 +176,9 @@ fn leaf(inner: &Inner, catalogue: &Catalogue, plan: &mut PartPlan, measure: &Mea
     let filter = if measure.filter.is_true() {
         None
     } else {
-        let pred = Pred::new(inner, catalogue, &dataset, &measure.filter)?;
-        plan.filters.push(pred);
-        Some(plan.filters.len() - 1)
+        let pred = Pred::new(inner, catalogue, dataset, &measure.filter)?;
+        filters.push(pred);
+        Some(filters.len() - 1)
     };
     let stock = measure.agg == Aggregate::Stock;
     let leaf = Leaf {

@@ -4,6 +4,7 @@
 //! their code. Conditions on numbers become one range of codes.
 
 use crate::column::{Bits, Code, Column, with_codes};
+use crate::dims::{DimKind, DimPlan, DimVal, LocalDim, Renames};
 use crate::error::{OlapError, Result};
 use crate::store::Inner;
 use crate::table::View;
@@ -14,6 +15,7 @@ use zonglan_catalog::bind::typed;
 use zonglan_catalog::dataset::Dataset;
 use zonglan_catalog::filter::{Filter, Op};
 use zonglan_catalog::load::Catalogue;
+use zonglan_catalog::time::Grain;
 use zonglan_catalog::value::Value;
 
 /// Row keys that a text condition may bring at most.
@@ -30,7 +32,10 @@ pub enum Pred {
     /// From..=to in units of the field.
     Range(usize, i64, i64),
     OneOf(usize, HashSet<i64>),
-    Text(usize, TextTest),
+    /// Codes that others replaced pass where today's code does.
+    Text(usize, TextTest, Option<Arc<Renames>>),
+    /// Places on the clock.
+    Clock(usize, Grain, Vec<i64>),
     /// Keys of rows that hold some words.
     Keys(Arc<Vec<u128>>),
 }
@@ -86,6 +91,7 @@ impl Pred {
             Filter::Or(list) => Pred::Or(list.iter().map(recurse).collect::<Result<_>>()?),
             Filter::Not(inner) => Pred::Not(Box::new(recurse(inner)?)),
             Filter::IsNull { field } => Pred::IsNull(place(field)?),
+            Filter::Clock { field, part, values } => Pred::Clock(place(field)?, part.grain(), values.clone()),
             Filter::Text { field, query } => {
                 let resolver = inner.resolver().ok_or(OlapError::NoIndex)?;
                 let keys = resolver.matching_keys(&dataset.name, field, query, TEXT_LIMIT).map_err(|e| {
@@ -104,7 +110,11 @@ impl Pred {
                 let index = place(field)?;
                 let value = if *op == Op::Prefix { value.clone() } else { read(index, value)? };
                 if dataset.field[index].kind.is_textual() {
-                    Pred::Text(index, TextTest::Cmp(*op, value.to_text()))
+                    Pred::Text(
+                        index,
+                        TextTest::Cmp(*op, value.to_text()),
+                        Renames::new(catalogue, &dataset.field[index]),
+                    )
                 } else {
                     let v = number(&value).ok_or_else(|| OlapError::Query(format!("字段 '{field}' 不能这样比较")))?;
                     let (low, high) = match op {
@@ -127,7 +137,8 @@ impl Pred {
                 let values =
                     values.iter().filter(|v| !v.is_null()).map(|v| read(index, v)).collect::<Result<Vec<_>>>()?;
                 if dataset.field[index].kind.is_textual() {
-                    Pred::Text(index, TextTest::OneOf(values.iter().map(Value::to_text).collect()))
+                    let texts = values.iter().map(Value::to_text).collect();
+                    Pred::Text(index, TextTest::OneOf(texts), Renames::new(catalogue, &dataset.field[index]))
                 } else {
                     Pred::OneOf(index, values.iter().filter_map(number).collect())
                 }
@@ -142,15 +153,48 @@ impl Pred {
         }
     }
 
+    /// The same condition on other places; `place` is given a field, and the grain that a clock
+    /// condition needs of it. The error is the field that has no place.
+    pub fn remap(&self, place: &dyn Fn(usize, Option<Grain>) -> Option<usize>) -> Result<Pred, usize> {
+        let at = |field: &usize| place(*field, None).ok_or(*field);
+        let list = |list: &[Pred]| list.iter().map(|p| p.remap(place)).collect::<Result<Vec<_>, usize>>();
+        Ok(match self {
+            Pred::True => Pred::True,
+            Pred::Keys(keys) => Pred::Keys(keys.clone()),
+            Pred::And(parts) => Pred::And(list(parts)?),
+            Pred::Or(parts) => Pred::Or(list(parts)?),
+            Pred::Not(inner) => Pred::Not(Box::new(inner.remap(place)?)),
+            Pred::IsNull(field) => Pred::IsNull(at(field)?),
+            Pred::Range(field, low, high) => Pred::Range(at(field)?, *low, *high),
+            Pred::OneOf(field, set) => Pred::OneOf(at(field)?, set.clone()),
+            Pred::Text(field, test, renames) => Pred::Text(at(field)?, test.clone(), renames.clone()),
+            Pred::Clock(field, grain, values) => {
+                Pred::Clock(place(*field, Some(*grain)).ok_or(*field)?, *grain, values.clone())
+            }
+        })
+    }
+
+    /// Whether the index answers a part of it.
+    pub fn has_keys(&self) -> bool {
+        match self {
+            Pred::Keys(_) => true,
+            Pred::And(list) | Pred::Or(list) => list.iter().any(Pred::has_keys),
+            Pred::Not(inner) => inner.has_keys(),
+            _ => false,
+        }
+    }
+
     /// The fields that it reads.
     pub fn fields(&self, out: &mut Vec<usize>) {
         match self {
             Pred::True | Pred::Keys(_) => {}
             Pred::And(list) | Pred::Or(list) => list.iter().for_each(|p| p.fields(out)),
             Pred::Not(inner) => inner.fields(out),
-            Pred::IsNull(field) | Pred::Range(field, ..) | Pred::OneOf(field, _) | Pred::Text(field, _) => {
-                out.push(*field)
-            }
+            Pred::IsNull(field)
+            | Pred::Range(field, ..)
+            | Pred::OneOf(field, _)
+            | Pred::Text(field, ..)
+            | Pred::Clock(field, ..) => out.push(*field),
         }
     }
 
@@ -251,11 +295,14 @@ impl Pred {
                     _ => Bound::Nothing,
                 }
             }
-            Pred::Text(field, test) => {
+            Pred::Text(field, test, renames) => {
                 let column = column(field)?;
                 match &*column {
                     Column::Dict { dict, .. } => {
-                        let mut table: Vec<bool> = dict.iter().map(|t| test.passes(t)).collect();
+                        let mut table: Vec<bool> = dict
+                            .iter()
+                            .map(|t| test.passes(t) || renames.as_ref().is_some_and(|r| test.passes(&r.today(t))))
+                            .collect();
                         if !table.contains(&true) {
                             return Ok(Bound::Nothing);
                         }
@@ -264,6 +311,21 @@ impl Pred {
                     }
                     _ => Bound::Nothing,
                 }
+            }
+            Pred::Clock(field, grain, values) => {
+                let plan = DimPlan { field: *field, kind: DimKind::Time(*grain), renames: None };
+                let places = LocalDim::new(inner, view, dataset, &plan)?;
+                let wanted: Vec<bool> =
+                    places.values.iter().map(|v| matches!(v, DimVal::Int(p) if values.contains(p))).collect();
+                if !wanted.contains(&true) {
+                    return Ok(Bound::Nothing);
+                }
+                let rows: Vec<u32> = (0..view.segment.rows() as u32).collect();
+                let mut groups = vec![0; rows.len()];
+                places.add(&rows, &mut groups);
+                let mut bits = Bits::none(rows.len());
+                (0..rows.len()).filter(|row| wanted[groups[*row] as usize]).for_each(|row| bits.set(row));
+                Bound::Rows(bits)
             }
             Pred::Keys(keys) => {
                 let mut bits = Bits::none(view.segment.rows());

@@ -1,15 +1,15 @@
 //! Grouping and aggregating: each piece of a segment into a small table of its own codes, merged
 //! by values into the answer.
 
-use crate::aggregate::{Local, State, local, merge_leaf};
+use crate::aggregate::{Distinct, Local, Sharded, State, local, merge_leaf};
+use crate::answer::Keep;
 use crate::column::Column;
-use crate::dims::{DimPlan, Domain, LocalDim};
+use crate::dims::{DimPlan, DimVal, Domain, LocalDim};
 use crate::error::{OlapError, Result};
-use crate::hash;
 use crate::pred::{Bound, Pred};
 use crate::store::Inner;
-use crate::table::{Snapshot, View};
-use hashbrown::{HashMap, HashSet};
+use crate::table::View;
+use hashbrown::HashMap;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub struct Leaf {
 pub struct Job<'a> {
     pub inner: &'a Inner,
     pub dataset: &'a Dataset,
-    pub snapshot: &'a Snapshot,
+    pub views: &'a [View],
     /// Event-time spans, one of which a row must lie in; empty: any.
     pub spans: Vec<Span>,
     pub filter: Pred,
@@ -64,6 +64,8 @@ pub struct Job<'a> {
     pub leaves: Vec<Leaf>,
     /// Stocks: the ends of the periods, ascending, in milliseconds.
     pub ends: Vec<i64>,
+    /// Groups to keep apart, where not all are.
+    pub keep: Option<&'a Keep>,
     pub cancel: &'a Stop,
 }
 
@@ -74,7 +76,21 @@ pub struct Groups {
     pub rows: Vec<u64>,
     pub states: Vec<State>,
     pub scanned: u64,
-    pub segments: (usize, usize),
+    others: Option<(u32, Vec<DimVal>)>,
+}
+
+impl Groups {
+    /// The values of a group's dimensions.
+    pub fn key(&self, group: usize) -> Vec<DimVal> {
+        match &self.others {
+            Some((others, key)) if *others as usize == group => key.clone(),
+            _ => self.values(&self.keys[group]),
+        }
+    }
+
+    fn values(&self, key: &[u32; MAX_DIMS]) -> Vec<DimVal> {
+        self.domains.iter().zip(key).map(|(domain, id)| domain.values[*id as usize].clone()).collect()
+    }
 }
 
 struct Prepared<'a> {
@@ -86,8 +102,6 @@ struct Prepared<'a> {
     ids: Vec<Vec<u32>>,
     columns: Vec<Option<Arc<Column>>>,
     ends: Vec<Option<Arc<Column>>>,
-    /// 128-bit identities of dictionary entries, for `distinct`.
-    identities: Vec<Option<Vec<u128>>>,
     pieces: Vec<Range<usize>>,
 }
 
@@ -106,11 +120,10 @@ impl Job<'_> {
             rows: Vec::new(),
             states: self.leaves.iter().map(|l| self.empty_state(l)).collect(),
             scanned: 0,
-            segments: (0, self.snapshot.views.len()),
+            others: None,
         };
         let time = self.dataset.time.as_ref().and_then(|name| self.dataset.field_index(name));
-        let chosen: Vec<&View> = self.snapshot.views.iter().filter(|v| !self.prunes(v, time)).collect();
-        groups.segments.0 = chosen.len();
+        let chosen: Vec<&View> = self.views.iter().filter(|v| !self.prunes(v, time)).collect();
         let mut index: HashMap<[u32; MAX_DIMS], u32> = HashMap::new();
         // A few segments at a time, so that no more columns are held than the threads work on.
         for wave in chosen.chunks(self.inner.threads.max(1)) {
@@ -131,9 +144,18 @@ impl Job<'_> {
                     .par_iter()
                     .map(|(segment, rows)| Ok((*segment, self.scan(&prepared[*segment], rows.clone())?)))
                     .collect::<Result<_>>()?;
+                let mut distinct: Vec<Vec<(Vec<u32>, Sharded)>> = self.leaves.iter().map(|_| Vec::new()).collect();
                 for (segment, piece) in pieces {
-                    self.merge(&prepared[segment], piece, &mut groups, &mut index)?;
+                    self.merge(&prepared[segment], piece, &mut groups, &mut index, &mut distinct)?;
                 }
+                for (state, pieces) in groups.states.iter_mut().zip(distinct) {
+                    if let State::Distinct(seen) = state
+                        && !pieces.is_empty()
+                    {
+                        seen.insert(&pieces);
+                    }
+                }
+                self.check_budget(&groups)?;
             }
         }
         Ok(groups)
@@ -144,10 +166,24 @@ impl Job<'_> {
             Aggregate::Count | Aggregate::Ratio => State::Count(Vec::new()),
             Aggregate::Sum | Aggregate::Avg => State::Sum(Vec::new()),
             Aggregate::Min | Aggregate::Max => State::Extreme(Vec::new()),
-            Aggregate::Distinct => State::Distinct(Vec::new(), HashSet::new()),
+            Aggregate::Distinct => State::Distinct(Distinct::default()),
             Aggregate::Quantile => State::Values(Vec::new()),
             Aggregate::Stock => State::Stock(Vec::new()),
         }
+    }
+
+    /// What an answer holds beside cached columns stays within the store's budget.
+    fn check_budget(&self, groups: &Groups) -> Result<()> {
+        let states: usize = groups.states.iter().map(State::bytes).sum();
+        let keys = groups.keys.len() * (size_of::<[u32; MAX_DIMS]>() * 2 + size_of::<u64>() * 2);
+        let budget = self.inner.options.memory_budget;
+        if states + keys > budget {
+            return Err(OlapError::TooLarge(format!(
+                "查询的中间结果超过内存预算 {} MiB (the query needs more than olap.memory_budget)",
+                budget >> 20
+            )));
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -196,22 +232,6 @@ impl Job<'_> {
         let column =
             |field: Option<usize>| field.map(|f| self.inner.column(&view.segment, &self.dataset.field[f])).transpose();
         let columns = self.leaves.iter().map(|l| column(l.field)).collect::<Result<Vec<_>>>()?;
-        let identities = self
-            .leaves
-            .iter()
-            .zip(&columns)
-            .map(|(leaf, column)| match (leaf.agg, column.as_deref()) {
-                (Aggregate::Distinct, Some(Column::Dict { dict, .. })) => Some(
-                    dict.iter()
-                        .map(|t| {
-                            u128::from(hash::hash_bytes(11, t.as_bytes())) << 64
-                                | u128::from(hash::hash_bytes(7_919, t.as_bytes()))
-                        })
-                        .collect(),
-                ),
-                _ => None,
-            })
-            .collect();
         Ok(Prepared {
             view,
             filter,
@@ -220,7 +240,6 @@ impl Job<'_> {
             ids: Vec::new(),
             ends: self.leaves.iter().map(|l| column(l.end)).collect::<Result<_>>()?,
             columns,
-            identities,
             pieces,
         })
     }
@@ -300,6 +319,9 @@ impl Job<'_> {
                 }
             }
         }
+        for (leaf, column) in leaves.iter_mut().zip(&segment.columns) {
+            leaf.shard(column.as_deref());
+        }
         Ok(Piece { sparse: (!dense).then_some(sparse), rows: rows_of, leaves })
     }
 
@@ -343,6 +365,7 @@ impl Job<'_> {
         piece: Piece,
         groups: &mut Groups,
         index: &mut HashMap<[u32; MAX_DIMS], u32>,
+        distinct: &mut [Vec<(Vec<u32>, Sharded)>],
     ) -> Result<()> {
         let mut map = vec![u32::MAX; piece.rows.len()];
         for (group, rows) in piece.rows.iter().enumerate() {
@@ -356,29 +379,40 @@ impl Job<'_> {
                 key[at] = segment.ids[at][(number % count) as usize];
                 number /= count;
             }
-            let next = groups.keys.len() as u32;
-            let global = *index.entry(key).or_insert(next);
-            if global == next {
-                if groups.keys.len() >= MAX_GROUPS {
-                    return Err(OlapError::TooLarge(format!("结果超过 {MAX_GROUPS} 组")));
+            let global = match index.get(&key) {
+                Some(global) => *global,
+                None => {
+                    let next = groups.keys.len() as u32;
+                    let other = self.keep.filter(|keep| !keep.keys.contains(&groups.values(&key)));
+                    let global = match (other, &groups.others) {
+                        (Some(_), Some((others, _))) => *others,
+                        _ => next,
+                    };
+                    if global == next {
+                        if groups.keys.len() >= MAX_GROUPS {
+                            return Err(OlapError::TooLarge(format!("结果超过 {MAX_GROUPS} 组")));
+                        }
+                        if let Some(keep) = other {
+                            groups.others = Some((next, keep.others.clone()));
+                        }
+                        groups.keys.push(key);
+                        groups.rows.push(0);
+                    }
+                    index.insert(key, global);
+                    global
                 }
-                groups.keys.push(key);
-                groups.rows.push(0);
-            }
+            };
             groups.rows[global as usize] += rows;
             map[group] = global;
         }
         let total = groups.keys.len();
         for (position, (state, local)) in groups.states.iter_mut().zip(piece.leaves).enumerate() {
-            merge_leaf(
-                state,
-                local,
-                &map,
-                total,
-                segment.columns[position].as_deref(),
-                segment.identities[position].as_deref(),
-                self.ends.len(),
-            );
+            match local {
+                Local::Sharded(pairs) => distinct[position].push((map.clone(), pairs)),
+                local => {
+                    merge_leaf(state, local, &map, total, segment.columns[position].as_deref(), self.ends.len());
+                }
+            }
         }
         Ok(())
     }

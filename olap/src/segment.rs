@@ -55,6 +55,8 @@ pub struct Segment {
     path: PathBuf,
     metadata: OnceLock<FileMetadataRef>,
     doomed: AtomicBool,
+    /// Columns of a segment that has no files.
+    held: Vec<Arc<Column>>,
 }
 
 pub fn parquet_path(folder: &Path, id: u64) -> PathBuf {
@@ -191,7 +193,34 @@ impl Segment {
             path,
             metadata: OnceLock::new(),
             doomed: AtomicBool::new(false),
+            held: Vec::new(),
         })
+    }
+
+    /// Columns in memory, read as any segment is; without keys and files.
+    pub fn in_memory(meta: SegmentMeta, columns: Vec<Arc<Column>>) -> Result<Self> {
+        let path = PathBuf::new();
+        let nothing = memmap2::MmapMut::map_anon(64).and_then(|m| m.make_read_only());
+        Ok(Self {
+            uid: NEXT_UID.fetch_add(1, Ordering::Relaxed),
+            meta,
+            sidecar: Sidecar::none().map_err(OlapError::io(&path))?,
+            parquet: nothing.map_err(OlapError::io(&path))?,
+            path,
+            metadata: OnceLock::new(),
+            doomed: AtomicBool::new(false),
+            held: columns,
+        })
+    }
+
+    /// A column of a segment without files.
+    pub fn held(&self, place: usize) -> Option<&Arc<Column>> {
+        self.held.get(place)
+    }
+
+    /// Bytes of columns that only this segment holds.
+    pub fn held_bytes(&self) -> usize {
+        self.held.iter().map(|c| c.bytes()).sum()
     }
 
     /// The files go when nobody uses the segment any more.

@@ -99,6 +99,22 @@ impl Sidecar {
         })
     }
 
+    /// A sidecar without keys: nothing is found in it.
+    pub fn none() -> std::io::Result<Self> {
+        let map = memmap2::MmapMut::map_anon(64)?.make_read_only()?;
+        Ok(Self {
+            map,
+            path: PathBuf::new(),
+            sections: Vec::new(),
+            rows: 0,
+            keys: 0,
+            row_of: 0,
+            position_of: 0,
+            hashes: 0,
+            bloom: (0, 64),
+        })
+    }
+
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -178,7 +194,7 @@ impl Sidecar {
         if !ordered {
             return Err(bad());
         }
-        Ok(Dict { bytes: text.to_string(), ends })
+        Ok(Dict { bytes: text.to_string(), ends, hashes: Default::default() })
     }
 }
 
@@ -302,7 +318,7 @@ mod tests {
         };
         let keys: Vec<u128> = (0..5_000).map(key).collect();
         let hashes: Vec<u64> = (0..5_000).collect();
-        let dict = Dict { bytes: "甲b".into(), ends: vec![3, 4] };
+        let dict = Dict { bytes: "甲b".into(), ends: vec![3, 4], ..Dict::default() };
         write(&path, &keys, &hashes, &[(4, dict.clone())]).expect("writes");
         let sidecar = Sidecar::open(&path).expect("opens");
         for row in 0..5_000u32 {

@@ -5,6 +5,7 @@ use crate::column::Column;
 use crate::compact;
 use crate::error::{OlapError, Result};
 use crate::hash;
+use crate::rollup::{self, Keeper};
 use crate::segment::Segment;
 use crate::table::{Snapshot, Table};
 use crate::txn::Txn;
@@ -23,11 +24,20 @@ pub struct Options {
     pub memory_budget: usize,
     /// Threads that scan.
     pub threads: usize,
+    /// Whether declared rollups are kept and used.
+    pub rollups: bool,
+    /// Datasets with fewer rows are read row by row: that is as fast.
+    pub rollup_min_rows: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory_budget: 512 << 20, threads: std::thread::available_parallelism().map_or(2, usize::from) }
+        Self {
+            memory_budget: 512 << 20,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            rollups: true,
+            rollup_min_rows: 50_000,
+        }
     }
 }
 
@@ -49,6 +59,8 @@ pub(crate) struct Inner {
     pub cache: ColumnCache,
     pub pool: rayon::ThreadPool,
     pub threads: usize,
+    pub options: Options,
+    pub keeper: Keeper,
 }
 
 impl Store {
@@ -85,7 +97,7 @@ impl Store {
             .thread_name(|i| format!("olap-{i}"))
             .build()
             .map_err(|e| OlapError::Internal(e.to_string()))?;
-        Ok(Self(Arc::new(Inner {
+        let store = Self(Arc::new(Inner {
             root,
             read_only,
             tables: RwLock::new(tables),
@@ -94,7 +106,13 @@ impl Store {
             cache: ColumnCache::new(options.memory_budget),
             pool,
             threads,
-        })))
+            options: options.clone(),
+            keeper: Keeper::default(),
+        }));
+        for (dataset, _) in store.0.all_tables() {
+            rollup::after_commit(&store.0, &dataset);
+        }
+        Ok(store)
     }
 
     /// Who answers text conditions; without it they are refused. The first one set stays.
@@ -106,6 +124,9 @@ impl Store {
     /// Takes over an edited catalogue. Segments stay as they are: fields that joined read as null.
     pub fn set_catalogue(&self, catalogue: Arc<Catalogue>) {
         *self.0.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
+        for (dataset, _) in self.0.all_tables() {
+            rollup::after_commit(&self.0, &dataset);
+        }
     }
 
     /// Number of rows, and a hash of all keys and contents that does not depend on their order.
@@ -160,6 +181,20 @@ impl Store {
 }
 
 impl Inner {
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Where rollups are kept between runs.
+    pub fn rollup_root(&self) -> PathBuf {
+        self.root.with_file_name("rollups")
+    }
+
+    pub fn all_tables(&self) -> Vec<(String, Arc<Table>)> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        tables.iter().map(|(name, table)| (name.clone(), table.clone())).collect()
+    }
+
     pub fn catalogue(&self) -> Arc<Catalogue> {
         self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -198,6 +233,9 @@ impl Inner {
     /// A column of a segment through the cache. Long texts are read and not kept.
     pub fn column(&self, segment: &Segment, field: &Field) -> Result<Arc<Column>> {
         let Some(place) = segment.place(&field.name, field.kind) else { return Ok(Arc::new(Column::Missing)) };
+        if let Some(column) = segment.held(place) {
+            return Ok(column.clone());
+        }
         if field.search == zonglan_catalog::dataset::SearchMode::Zh {
             return Ok(Arc::new(segment.column(place, field.scale)?));
         }

@@ -3,6 +3,7 @@
 use crate::column::Bits;
 use crate::error::{OlapError, Result};
 use crate::manifest::{self, Manifest};
+use crate::rollup::Rollups;
 use crate::segment::{Cell, Segment};
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
@@ -43,6 +44,7 @@ pub struct Table {
     writing: Mutex<bool>,
     free: Condvar,
     pub compacting: AtomicBool,
+    pub rollups: Rollups,
 }
 
 /// Held by the one transaction or compaction that may change a table.
@@ -82,6 +84,7 @@ impl Table {
             writing: Mutex::new(false),
             free: Condvar::new(),
             compacting: AtomicBool::new(false),
+            rollups: Rollups::default(),
         })
     }
 

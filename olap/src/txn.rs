@@ -230,6 +230,9 @@ impl SinkTxn for Txn {
         let (store, table, dataset, done) = (self.store.clone(), self.table.clone(), self.dataset.clone(), self.done);
         drop(self);
         crate::compact::after_commit(&store, &table, &dataset);
+        if changed && !dataset.rollup.is_empty() {
+            crate::rollup::after_commit(&store, &dataset.name);
+        }
         Ok(done)
     }
 }

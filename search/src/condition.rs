@@ -30,6 +30,9 @@ pub(crate) fn condition(slots: &Slots, dataset: &Dataset, filter: &Filter) -> Pl
         Filter::And(list) => Box::new(BooleanQuery::intersection(list.iter().map(inner).collect::<Result<_, _>>()?)),
         Filter::Or(list) => Box::new(BooleanQuery::union(list.iter().map(inner).collect::<Result<_, _>>()?)),
         Filter::Not(f) => not(inner(f)?),
+        Filter::Clock { field, .. } => {
+            return Err(SearchError::Field { field: field.clone(), reason: "检索不能按钟点或星期过滤" });
+        }
         Filter::IsNull { field } => {
             field_of(dataset, field)?;
             not(term(slots.present_term(dataset, field)))

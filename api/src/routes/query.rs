@@ -147,7 +147,7 @@ pub struct DrillsIn {
 #[derive(Serialize, ToSchema)]
 pub struct DrillsOut {
     pub drills: Vec<Drill>,
-    /// Columns of the cell that cannot be conditions on rows (hour of day, weekday).
+    /// Columns of the cell that are no condition on rows: the row of "others".
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_narrowed: Vec<String>,
 }

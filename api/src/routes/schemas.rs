@@ -17,7 +17,7 @@ pub struct Query {
     /// Fields of the rows, instead of measures.
     pub rows: Option<Vec<String>>,
     /// Filter tree: `{"and":[{"category":{"in":["theft"]}},{"not":{"status":{"eq":"closed"}}}]}`;
-    /// operators eq, ne, in, not_in, gt, gte, lt, lte, prefix, is_null, text.
+    /// operators eq, ne, in, not_in, gt, gte, lt, lte, prefix, is_null, text, and of times hour_of_day and weekday.
     #[schema(value_type = Option<Object>)]
     pub r#where: Option<Json>,
     /// `{"from":"2025-01-01","to":"2026-01-01"}`, `{"last":"30d"}`, `{"this":"month"}` or `{"previous":"month"}`.
@@ -32,6 +32,16 @@ pub struct Query {
     pub order: Option<Vec<String>>,
     /// At most 10000.
     pub limit: Option<usize>,
+    /// Figures worked out from the groups: `{"as":"share","of":"count","within":["month"]}`;
+    /// `as` is cumulative, year_to_date, share or rank; the column is `count_share`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub compute: Option<Vec<Json>>,
+    /// One more row, `__others`, for all groups beyond `limit`.
+    pub others: Option<bool>,
+    /// A column of `by` whose values become columns `measure@value`.
+    pub pivot: Option<String>,
+    /// The figures of all groups together, in `totals`.
+    pub totals: Option<bool>,
     /// `meta.cursor` of the page before.
     pub cursor: Option<String>,
 }
@@ -42,6 +52,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// A row holds one value a column: null, boolean, number, text, or `[lon, lat]`.
     pub rows: Vec<Vec<Json>>,
+    /// Of all groups together, by column, where the query asked for it.
+    pub totals: Option<BTreeMap<String, Json>>,
     pub meta: Meta,
 }
 
@@ -54,6 +66,8 @@ pub struct Column {
     pub label: Option<String>,
     /// Names of the codes in this column.
     pub labels: Option<BTreeMap<String, String>>,
+    /// The value of the pivoted dimension that the column stands for.
+    pub pivot: Option<Json>,
 }
 
 /// How an answer came about.

@@ -22,6 +22,7 @@ pub fn matches(filter: &Filter, fields: &Fields) -> bool {
         Filter::In { field, values } => {
             value(field).is_some_and(|v| values.iter().any(|w| v.total_cmp(w) == Ordering::Equal))
         }
+        Filter::Clock { field, part, values } => value(field).is_some_and(|v| part.holds(values, v)),
         Filter::Text { field, query } => {
             value(field).and_then(Value::as_str).is_some_and(|t| t.to_lowercase().contains(&query.to_lowercase()))
         }
@@ -79,6 +80,9 @@ pub(super) fn push_sql(
                 push_value(query, value)?;
             }
             query.push(")");
+        }
+        Filter::Clock { .. } => {
+            return Err(Error::user("records.filter", "登记列表不能按钟点或星期过滤，请在分析页查询"));
         }
         Filter::Text { field, query: words } => {
             query.push("instr(lower(").push(column(field)).push("), ");

@@ -2,7 +2,9 @@
 //! reading of every row, random writes against a map, and crashes.
 
 mod golden;
+mod language;
 mod oracle;
 mod random;
+mod rollups;
 mod world;
 mod writes;

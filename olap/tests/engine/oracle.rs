@@ -24,6 +24,7 @@ pub fn passes(filter: &Filter, row: &Fields) -> bool {
         Filter::IsNull { field } => get(row, field).is_null(),
         Filter::In { field, values } => !get(row, field).is_null() && values.contains(get(row, field)),
         Filter::Text { .. } => false,
+        Filter::Clock { field, part, values } => part.holds(values, get(row, field)),
         Filter::Cmp { field, op, value } => {
             let v = get(row, field);
             if v.is_null() {

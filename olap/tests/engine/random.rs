@@ -21,7 +21,7 @@ fn times() -> impl Strategy<Value = Option<i64>> {
 }
 
 prop_compose! {
-    fn row()(id in 0u32..400, at in times(), street in prop::option::weighted(0.9, 0usize..3), category in prop::option::weighted(0.9, 0usize..3),
+    pub fn row()(id in 0u32..400, at in times(), street in prop::option::weighted(0.9, 0usize..3), category in prop::option::weighted(0.9, 0usize..3),
         person in prop::option::of(0u32..30), minutes in prop::option::of(prop_oneof![0i64..60, Just(1_000_000_000_000)]), loss in prop::option::of(-5_000i64..5_000), injured in prop::option::of(any::<bool>())) -> Fields {
         let text = |t: String| Value::Text(t);
         let mut row = fields(&[("id", text(format!("n{id}")))]);
@@ -55,12 +55,14 @@ fn leaf() -> impl Strategy<Value = Json> {
         any::<bool>().prop_map(|b| json!({"street":{"is_null":b}})),
         any::<bool>().prop_map(|b| json!({"at":{"is_null":b}})),
         Just(json!({"at":{"gte":"2025-02-01"}})),
+        prop::collection::vec(0i64..24, 0..6).prop_map(|h| json!({"at":{"hour_of_day":h}})),
+        (1i64..8).prop_map(|d| json!({"day":{"weekday":d}})),
         Just(json!({"day":{"lt":"2025-02-01"}})),
         (0u32..400).prop_map(|n| json!({"id":{"gte":format!("n{n}")}})),
     ]
 }
 
-fn filter() -> impl Strategy<Value = Json> {
+pub fn filter() -> impl Strategy<Value = Json> {
     leaf().prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(|l| json!({"and": l})),
@@ -195,7 +197,7 @@ proptest! {
 }
 
 /// A measure's filter with its values typed, as the binder types a query's.
-fn retype(catalogue: &zonglan_catalog::Catalogue, dataset: &zonglan_catalog::Dataset, filter: &Filter) -> Filter {
+pub fn retype(catalogue: &zonglan_catalog::Catalogue, dataset: &zonglan_catalog::Dataset, filter: &Filter) -> Filter {
     let value = |field: &str, v: &Value| typed(catalogue, dataset.field(field).expect("field"), v).expect("typed");
     match filter {
         Filter::Cmp { field, op, value: v } => Filter::Cmp { field: field.clone(), op: *op, value: value(field, v) },

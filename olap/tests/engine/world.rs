@@ -114,6 +114,24 @@ denominator = "population.residents"
 factor = 10000
 "#;
 
+const ROLLUPS: &str = r#"
+[[rollup]]
+name = "day"
+grain = "day"
+dimensions = ["street", "category"]
+measures = ["count", "loss_sum", "loss_avg", "slow_loss", "theft", "persons"]
+[[rollup]]
+name = "month"
+grain = "month"
+dimensions = ["street"]
+measures = ["count", "minutes_avg"]
+[[rollup]]
+name = "hour"
+grain = "hour"
+dimensions = ["street"]
+measures = ["count"]
+"#;
+
 const POPULATION: &str = r#"
 name = "population"
 label = { zh = "人口", en = "Population" }
@@ -211,16 +229,29 @@ pub fn catalogue() -> Arc<Catalogue> {
 
 /// The catalogue with one more field in `incident`.
 pub fn catalogue_with(more: &str) -> Arc<Catalogue> {
+    build(more, REGION)
+}
+
+/// The catalogue in which districts were replaced by others.
+pub fn catalogue_of(replaced: &[(&str, &str)]) -> Arc<Catalogue> {
+    let items: String = replaced
+        .iter()
+        .map(|(old, new)| format!("  {{ code = \"{old}\", zh = \"原\", en = \"Former\", replaced_by = \"{new}\" }},\n"))
+        .collect();
+    build("", &REGION.replacen("item = [\n", &format!("item = [\n{items}"), 1))
+}
+
+fn build(more: &str, region: &str) -> Arc<Catalogue> {
     let labelled =
         |text: &str| text.replace("agg =", "label = { zh = \"数\", en = \"N\" }\ndefinition = \"按定义\"\nagg =");
     let incident = INCIDENT.replace("]\n\"#", "").trim_end().trim_end_matches(']').to_string() + more + "]\n";
     let file = |path: &str, text: &str| SourceFile { path: format!("t/{path}.toml"), text: text.to_string() };
     let files = [
-        file("datasets/incident", &labelled(&(incident + MEASURES))),
+        file("datasets/incident", &labelled(&(incident + MEASURES + ROLLUPS))),
         file("datasets/population", &labelled(POPULATION)),
         file("datasets/request", &labelled(REQUEST)),
         file("datasets/patient", &labelled(PATIENT)),
-        file("codes/region", REGION),
+        file("codes/region", region),
         file("codes/category", CATEGORY),
         file("policy/analyst", ROLE),
         file("calendar/2024", CALENDAR[0]),
@@ -256,7 +287,14 @@ pub fn open(dir: &Path) -> Store {
 }
 
 pub fn open_as(dir: &Path, catalogue: Arc<Catalogue>) -> Store {
-    Store::open(dir, Options { memory_budget: 64 << 20, threads: 2 }, catalogue).expect("opens")
+    let options = Options { memory_budget: 64 << 20, threads: 2, rollup_min_rows: u64::MAX, ..Options::default() };
+    Store::open(dir, options, catalogue).expect("opens")
+}
+
+/// A store that keeps rollups of the smallest datasets.
+pub fn open_rolled(dir: &Path) -> Store {
+    let options = Options { memory_budget: 64 << 20, threads: 2, rollup_min_rows: 0, ..Options::default() };
+    Store::open(dir, options, catalogue()).expect("opens")
 }
 
 pub fn ask(store: &Store, query: serde_json::Value) -> Table {

@@ -29,7 +29,7 @@ export async function openSheet(title: string, sub: string, query: Query, cell: 
     const out = await api<DrillsOut>("POST", "/api/v1/query/drills", { query, cell });
     if (turn !== asked) return;
     drills.replaceChildren(...out.drills.map((d) => h("a", { class: d.kind === "rows" ? "button primary" : "button", href: d.href }, d.label)));
-    if (out.not_narrowed?.length) drills.append(h("p", { class: "hint" }, t("明细不按时段、星期过滤，列出的是全部时段的记录。", "Rows cannot be filtered by hour or weekday; all hours are listed.")));
+    if (out.not_narrowed?.length) drills.append(h("p", { class: "hint" }, t("“其他”合并了多个组，列出的是全部组的记录。", "“Others” holds several groups; the rows of all groups are listed.")));
     const rows = out.drills.find((d) => d.kind === "rows");
     if (!rows) {
       body.replaceChildren(h("p", { class: "empty" }, t("您的角色只能查看统计数字，明细不可见。", "Your role sees figures only.")));
