@@ -10,7 +10,7 @@ use crate::pred::Pred;
 use crate::scan::Leaf;
 use crate::store::Inner;
 use std::sync::Arc;
-use zonglan_catalog::dataset::{Aggregate, Dataset, Field, FieldType, Measure, Rollup};
+use zonglan_catalog::dataset::{Aggregate, Dataset, Field, FieldType, Measure, Rollup, SearchMode};
 use zonglan_catalog::load::Catalogue;
 use zonglan_catalog::time::Grain;
 
@@ -73,7 +73,16 @@ impl Definition {
         if plans.len() > crate::scan::MAX_DIMS {
             return Ok(None);
         }
-        let number = |name: String| Field { name, kind: FieldType::Int, scale: 0, ..plain() };
+        // Only name, kind and scale of these matter: nobody but the engine sees them.
+        let Some(any) = dataset.field.first() else { return Ok(None) };
+        let number = |name: String| Field {
+            name,
+            kind: FieldType::Int,
+            scale: 0,
+            codes: None,
+            search: SearchMode::None,
+            ..any.clone()
+        };
         let rows = fields.len();
         fields.push(number(ROWS.into()));
         let (mut kept, mut left_out, mut filters) = (Vec::new(), Vec::new(), Vec::new());
@@ -128,27 +137,4 @@ fn asks_text(measure: &Measure) -> bool {
     let mut text = false;
     measure.filter.leaves(&mut |leaf| text |= matches!(leaf, zonglan_catalog::Filter::Text { .. }));
     text
-}
-
-fn plain() -> Field {
-    Field {
-        name: String::new(),
-        label: Default::default(),
-        kind: FieldType::Int,
-        required: false,
-        codes: None,
-        sensitivity: Default::default(),
-        mask: Default::default(),
-        search: Default::default(),
-        unit: None,
-        basis: None,
-        scale: 0,
-        level: None,
-        min: None,
-        max: None,
-        max_length: None,
-        person_key: false,
-        section: None,
-        help: None,
-    }
 }
