@@ -51,6 +51,7 @@ fn holds(filter: &Filter, row: &BTreeMap<String, Value>) -> bool {
         Filter::Or(list) => list.iter().any(|f| holds(f, row)),
         Filter::Not(f) => !holds(f, row),
         Filter::IsNull { field } => !row.contains_key(field),
+        Filter::Clock { field, part, values } => row.get(field).is_some_and(|v| part.holds(values, v)),
         Filter::In { field, values } => row.get(field).is_some_and(|v| values.contains(v)),
         Filter::Text { field, query } => row.get(field).is_some_and(|v| v.to_text().contains(query.as_str())),
         Filter::Cmp { field, op, value } => row.get(field).is_some_and(|v| {
