@@ -88,6 +88,13 @@ pub struct HomePage {
     pub datasets: Vec<DatasetCard>,
 }
 
+impl HomePage {
+    /// Boards under their headings, in the order given.
+    pub fn groups(&self) -> Vec<(&str, &[BoardCard])> {
+        self.boards.chunk_by(|a, b| a.group == b.group).map(|g| (g[0].group.as_str(), g)).collect()
+    }
+}
+
 /// A board. The page draws every element empty; `board.js` fills them from the stream.
 #[derive(Debug, Template)]
 #[template(path = "board.html")]

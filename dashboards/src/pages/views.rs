@@ -13,6 +13,8 @@ use zonglan_catalog::{Catalogue, Dataset, Field, FieldType, Value};
 pub struct BoardCard {
     pub name: String,
     pub title: String,
+    /// The heading under which it stands; empty for the first boards.
+    pub group: String,
     pub modules: String,
     pub panels: usize,
 }
@@ -22,6 +24,7 @@ impl BoardCard {
         Self {
             name: board.name.clone(),
             title: lang.pick(&board.title).to_string(),
+            group: board.group.as_ref().map(|g| lang.pick(g).to_string()).unwrap_or_default(),
             modules: board.modules.join("、"),
             panels: board.elements.len(),
         }
