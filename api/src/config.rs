@@ -24,6 +24,7 @@ pub struct Config {
     pub limits: Limits,
     pub cache: Cache,
     pub log: Log,
+    pub monitor: Monitor,
     pub demo: Demo,
 }
 
@@ -82,6 +83,12 @@ pub struct Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Monitor {
+    pub every_s: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod metrics;
 pub mod middleware;
 pub mod models;
+pub mod monitor;
 pub mod operator;
 pub mod query;
 pub mod router;

@@ -32,7 +32,48 @@ struct Latency {
     seconds: f64,
 }
 
+/// Requests of a route since the start.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub struct Traffic {
+    pub count: u64,
+    /// Answers that blame the server: 500 and above.
+    pub failed: u64,
+    pub seconds: f64,
+}
+
+impl Traffic {
+    pub fn add(&mut self, other: &Traffic) {
+        self.count += other.count;
+        self.failed += other.failed;
+        self.seconds += other.seconds;
+    }
+
+    pub fn since(&self, before: Option<&Traffic>) -> Traffic {
+        let before = before.copied().unwrap_or_default();
+        Traffic {
+            count: self.count.saturating_sub(before.count),
+            failed: self.failed.saturating_sub(before.failed),
+            seconds: self.seconds - before.seconds,
+        }
+    }
+}
+
 impl Metrics {
+    /// Requests by route.
+    pub fn traffic(&self) -> BTreeMap<String, Traffic> {
+        let requests = self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut routes: BTreeMap<String, Traffic> = BTreeMap::new();
+        for ((method, route, status), latency) in requests.iter() {
+            let failed = if *status >= 500 { latency.count } else { 0 };
+            routes.entry(format!("{method} {route}")).or_default().add(&Traffic {
+                count: latency.count,
+                failed,
+                seconds: latency.seconds,
+            });
+        }
+        routes
+    }
+
     /// Counts one request by its route (not its path, which is unbounded).
     pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
         let seconds = took.as_secs_f64();

@@ -40,6 +40,7 @@ pub async fn run(mut config: Config, demo: bool) -> anyhow::Result<()> {
     tokio::spawn(live::tick(app.clone()));
     tokio::spawn(live::remind(app.clone()));
     tokio::spawn(live::watch_catalogue(app.clone(), follower.clone()));
+    tokio::spawn(crate::monitor::run(app.clone()));
     if demo {
         tokio::spawn(demo::live(app.clone()));
     }

@@ -73,6 +73,7 @@ fn the_figures_of_all_boards_are_those_of_the_query() -> Result<()> {
     Ok(())
 }
 
+// modules: G267, G268, G271, G275, G276, G277, G278, G279, L001, L002, L013
 // modules: G227, G228, G229, G230, G232, G233
 // modules: C001, C002, C004, C006, C007, C008, C010, C011, C012, C013, C014, C015, C016, C017, C018, C019
 // modules: C020, C021, C022, C023, C032, C033, C072, D009, D013, D020, D027, G069, G070, G071, G072, G084
