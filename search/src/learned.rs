@@ -62,26 +62,10 @@ pub struct Answer {
     pub group: Option<String>,
 }
 
-/// How many documents have each gram.
-#[derive(Debug, Clone, Default)]
-pub struct Frequencies {
-    pub documents: usize,
-    pub grams: HashMap<Vec<char>, u32>,
-}
-
-impl Frequencies {
-    /// Counts the different grams of one more document.
-    pub fn add(&mut self, text: &[char]) {
-        self.documents += 1;
-        for gram in set_of(text) {
-            *self.grams.entry(gram.to_vec()).or_default() += 1;
-        }
-    }
-
-    fn rarity(&self, gram: &[char]) -> f32 {
-        let n = self.grams.get(gram).copied().unwrap_or(0) as f32;
-        (1.0 + (self.documents as f32 - n + 0.5) / (n + 0.5)).ln()
-    }
+/// ln(1 + (N - n + 0.5) / (n + 0.5)): how rare a gram is that n of N documents have.
+pub fn rarity(documents: u64, having: u64) -> f32 {
+    let (all, n) = (documents as f32, having as f32);
+    (1.0 + (all - n + 0.5) / (n + 0.5)).ln()
 }
 
 fn set_of(text: &[char]) -> BTreeSet<&[char]> {
@@ -111,8 +95,18 @@ impl Learned {
         group_field: Option<&str>,
         examples: &[&Example],
         answers: &HashMap<usize, Answer>,
-        frequencies: &Frequencies,
+        rare: &dyn Fn(&[char]) -> f32,
+        unknown: f32,
     ) -> Self {
+        let mut known: HashMap<Vec<char>, f32> = HashMap::new();
+        let mut rare = |gram: &[char]| -> f32 {
+            if let Some(rare) = known.get(gram) {
+                return *rare;
+            }
+            let found = rare(gram);
+            known.insert(gram.to_vec(), found);
+            found
+        };
         let mut in_questions: HashMap<&[char], u32> = HashMap::new();
         let mut in_answers: HashMap<&[char], u32> = HashMap::new();
         let mut together: HashMap<(&[char], &[char]), u32> = HashMap::new();
@@ -147,16 +141,18 @@ impl Learned {
             }
         }
         for list in brings.values_mut() {
-            let worth = |(gram, weight): &(String, f32)| weight * frequencies.rarity(&gram.chars().collect::<Vec<_>>());
-            list.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then_with(|| a.0.cmp(&b.0)));
+            list.sort_by_cached_key(|(gram, weight)| {
+                let worth = weight * rare(&gram.chars().collect::<Vec<_>>());
+                (std::cmp::Reverse((worth * 1e6) as i64), gram.clone())
+            });
             list.truncate(PER_GRAM);
         }
         for gram in in_questions.keys() {
-            rarity.insert(text(gram), round(frequencies.rarity(gram)));
+            rarity.insert(text(gram), round(rare(gram)));
         }
         for (gram, _) in brings.values().flatten() {
             let chars: Vec<char> = gram.chars().collect();
-            rarity.entry(gram.clone()).or_insert_with(|| round(frequencies.rarity(&chars)));
+            rarity.entry(gram.clone()).or_insert_with(|| round(rare(&chars)));
         }
         for list in brings.values_mut() {
             list.iter_mut().for_each(|(_, weight)| *weight = round(*weight));
@@ -166,7 +162,7 @@ impl Learned {
             dataset: dataset.to_string(),
             questions: examples.len(),
             rarity,
-            unknown: round(frequencies.rarity(&[])),
+            unknown: round(unknown),
             brings,
             group_field: group_field.map(String::from),
             groups,
@@ -256,8 +252,6 @@ mod tests {
     #[test]
     fn words_of_answers_follow_words_of_questions() {
         let texts = ["用人单位应当支付劳动报酬", "借款人应当返还借款", "夫妻共同财产", "机动车驾驶人"];
-        let mut frequencies = Frequencies::default();
-        texts.iter().for_each(|t| frequencies.add(&normalise(t)));
         let answers: HashMap<usize, Answer> = texts
             .iter()
             .enumerate()
@@ -274,7 +268,7 @@ mod tests {
             })
             .collect();
         let list: Vec<&Example> = examples.iter().collect();
-        let learned = Learned::from_examples("statute", Some("name"), &list, &answers, &frequencies);
+        let learned = Learned::from_examples("statute", Some("name"), &list, &answers, &|_| 1.0, 2.0);
         let own: Vec<Vec<char>> = set_of(&normalise("老板发工资")).into_iter().map(<[char]>::to_vec).collect();
         let grams: Vec<String> = learned.expand(own.iter()).into_iter().map(|(g, _)| g.iter().collect()).collect();
         assert!(grams.contains(&"报酬".to_string()) && !grams.contains(&"借款".to_string()), "{grams:?}");

@@ -1,6 +1,6 @@
 //! Words that mean the same, and lay words with the terms of law: the `synonyms` files of the packs.
 
-use crate::analyze::{normal, normalise};
+use crate::analyze::normalise;
 use serde::Deserialize;
 use std::collections::HashMap;
 use zonglan_catalog::Catalogue;
@@ -107,12 +107,6 @@ impl Lexicon {
         }
         found
     }
-
-    /// Whether the words are in the files, for readers of queries in pinyin and the like.
-    pub fn knows(&self, word: &str) -> bool {
-        let key: Vec<char> = word.chars().map(normal).collect();
-        self.same.contains_key(&key) || self.lay.contains_key(&key)
-    }
 }
 
 #[cfg(test)]
@@ -135,6 +129,5 @@ terms = ["民间借贷", "借款"]
         let lexicon = Lexicon::of(&catalogue).expect("reads");
         assert_eq!(lexicon.same("醉駕"), ["危险驾驶"]);
         assert_eq!(lexicon.terms_in(&normalise("他欠钱不还又醉驾")), ["民间借贷", "借款", "危险驾驶"]);
-        assert!(lexicon.knows("欠钱") && !lexicon.knows("借款"));
     }
 }

@@ -33,7 +33,7 @@ const WHOLE_WORD: f32 = 512.0;
 const SAME_WORD: f32 = 448.0;
 
 /// Weight of a gram of a term that a lay word stands for, beside 1 for a gram of the question.
-const TERM_WEIGHT: f32 = 0.5;
+const TERM_WEIGHT: f32 = 0.25;
 
 /// How strict the words are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -397,7 +397,7 @@ pub(crate) fn zero(query: impl EngineQuery) -> Boxed {
 }
 
 /// The best field's score.
-fn best(mut fields: Vec<Boxed>) -> Boxed {
+pub(crate) fn best(mut fields: Vec<Boxed>) -> Boxed {
     match fields.len() {
         0 => Box::new(EmptyQuery),
         1 => fields.remove(0),

@@ -27,7 +27,9 @@ use zonglan_catalog::bind::{BoundSearch, mask};
 use zonglan_catalog::dataset::{Dataset, Field, FieldType, SearchMode};
 use zonglan_catalog::error::{Error, Result};
 use zonglan_catalog::filter::Filter;
-use zonglan_catalog::search::{Bucket, Facet, Histogram, Hit, ParsedQuery, Reason, SearchPage, Step};
+use zonglan_catalog::search::{
+    Bucket, Correction, Facet, Histogram, Hit, Likeness, ParsedQuery, Reason, SearchPage, SimilarPage, Step, Suggestion,
+};
 use zonglan_catalog::time::Grain;
 use zonglan_catalog::traits::{Cancel, DatasetState, SearchIndex, TextResolver};
 use zonglan_catalog::value::Value;
@@ -62,6 +64,22 @@ impl SearchIndex for Indexes {
     async fn search(&self, search: &BoundSearch, cancel: &Cancel) -> Result<SearchPage> {
         let (inner, search, cancel) = (self.0.clone(), search.clone(), cancel.clone());
         tokio::task::spawn_blocking(move || inner.search(&search, &cancel)).await.map_err(Error::internal)?
+    }
+
+    async fn similar(&self, search: &BoundSearch, like: &Likeness, cancel: &Cancel) -> Result<SimilarPage> {
+        let (indexes, search, like, cancel) = (self.clone(), search.clone(), like.clone(), cancel.clone());
+        let answer = move || indexes.similar_blocking(&search, &like, &cancel);
+        tokio::task::spawn_blocking(answer).await.map_err(Error::internal)?
+    }
+
+    async fn suggest(&self, search: &BoundSearch, _cancel: &Cancel) -> Result<Vec<Suggestion>> {
+        let (indexes, search) = (self.clone(), search.clone());
+        tokio::task::spawn_blocking(move || indexes.suggest_blocking(&search)).await.map_err(Error::internal)?
+    }
+
+    async fn did_you_mean(&self, search: &BoundSearch, _cancel: &Cancel) -> Result<Option<Correction>> {
+        let (indexes, search) = (self.clone(), search.clone());
+        tokio::task::spawn_blocking(move || indexes.correct_blocking(&search)).await.map_err(Error::internal)?
     }
 
     fn parse_query(&self, dataset: &Dataset, text: &str) -> ParsedQuery {
@@ -138,41 +156,8 @@ impl Inner {
         let asked = Asked::of(self, search)?;
         let Some(shelf) = self.shelf(dataset, false)? else { return Ok(SearchPage::default()) };
         let searcher = shelf.searcher();
-        let scoring = !asked.query.is_empty();
-        let by_score = scoring && matches!(request.sort.as_deref(), None | Some("" | "relevance"));
-        let reranked = by_score && asked.rules().is_some_and(|r| !r.section.is_empty());
-        let wanted_top = if request.limit == 0 { 0 } else { request.offset.saturating_add(request.limit) };
-        let mut factors = Vec::new();
-        if by_score && asked.knowledge.orders(&dataset.name) {
-            factors.push(shelf.factors(&searcher, asked.knowledge.key, |s| asked.knowledge.factors(dataset, s))?);
-        }
-        if let Some(learned) = asked.learned.as_ref().filter(|l| by_score && l.group_field().is_some()) {
-            let key = asked.knowledge.key ^ LEARNED;
-            factors.push(shelf.factors(&searcher, key, |s| Knowledge::learned_factors(dataset, learned, s))?);
-        }
-        let mention = asked.rules().filter(|_| by_score).map(|r| r.mention.as_slice()).unwrap_or_default();
-        let mentions = mention.iter().filter(|m| !search.masks().contains_key(&m.field));
-        let gather = Gather {
-            top: if reranked && wanted_top > 0 { wanted_top.max(RERANKED) } else { wanted_top },
-            sort: sort_of(search, scoring)?,
-            scoring,
-            time: dataset.time.as_ref().map(|name| column(dataset, name)),
-            facets: request.facets.iter().map(|name| facet_column(search, name)).collect::<Result<_, _>>()?,
-            days: request.histogram.as_ref().map(|h| days_column(search, h)).transpose()?,
-            factors,
-            mentions: mentions.map(|m| (column(dataset, &m.field), m.weight)).collect(),
-            text: asked.named.clone(),
-            cancel: cancel.clone(),
-        };
-        let mut found = self.run(&shelf, &searcher, search, &asked, Mode::Close, &gather)?;
-        if found.total == 0 && !asked.clauses.is_empty() {
-            // Nothing is close: better something alike than nothing.
-            found = self.run(&shelf, &searcher, search, &asked, Mode::Any, &gather)?;
-        }
+        let found = self.find(&shelf, &searcher, search, &asked, cancel)?;
         let wanted = Wanted::new(search, &asked);
-        if reranked {
-            self.rerank(&shelf, &searcher, search, &asked, &wanted, &mut found.top)?;
-        }
         let page = found.top.iter().skip(request.offset).take(request.limit);
         let mut hits: Vec<Hit> =
             page.map(|ranked| hit(&shelf, &searcher, search, &wanted, ranked)).collect::<Result<_>>()?;
@@ -192,6 +177,55 @@ impl Inner {
             problems: asked.query.problems,
             as_of: shelf.dataset(&dataset.name).map(|d| d.at),
         })
+    }
+
+    /// Counts all matching rows and orders the best of them.
+    pub(crate) fn find(
+        &self,
+        shelf: &Arc<Shelf>,
+        searcher: &Searcher,
+        search: &BoundSearch,
+        asked: &Asked,
+        cancel: &Cancel,
+    ) -> Result<Found> {
+        let dataset = search.dataset();
+        let request = search.request();
+        let scoring = !asked.query.is_empty();
+        let by_score = scoring && matches!(request.sort.as_deref(), None | Some("" | "relevance"));
+        let reranked = by_score && asked.rules().is_some_and(|r| !r.section.is_empty());
+        let wanted_top = if request.limit == 0 { 0 } else { request.offset.saturating_add(request.limit) };
+        let mut factors = Vec::new();
+        if by_score && asked.knowledge.orders(&dataset.name) {
+            factors.push(shelf.factors(searcher, asked.knowledge.key, |s| asked.knowledge.factors(dataset, s))?);
+        }
+        if let Some(learned) = asked.learned.as_ref().filter(|l| by_score && l.group_field().is_some()) {
+            let key = asked.knowledge.key ^ LEARNED;
+            factors.push(shelf.factors(searcher, key, |s| Knowledge::learned_factors(dataset, learned, s))?);
+        }
+        let mention = asked.rules().filter(|_| by_score).map(|r| r.mention.as_slice()).unwrap_or_default();
+        let mentions = mention.iter().filter(|m| !search.masks().contains_key(&m.field));
+        let gather = Gather {
+            top: if reranked && wanted_top > 0 { wanted_top.max(RERANKED) } else { wanted_top },
+            sort: sort_of(search, scoring)?,
+            scoring,
+            time: dataset.time.as_ref().map(|name| column(dataset, name)),
+            facets: request.facets.iter().map(|name| facet_column(search, name)).collect::<Result<_, _>>()?,
+            days: request.histogram.as_ref().map(|h| days_column(search, h)).transpose()?,
+            factors,
+            mentions: mentions.map(|m| (column(dataset, &m.field), m.weight)).collect(),
+            text: asked.named.clone(),
+            cancel: cancel.clone(),
+        };
+        let mut found = self.run(shelf, searcher, search, asked, Mode::Close, &gather)?;
+        if found.total == 0 && !asked.clauses.is_empty() {
+            // Nothing is close: better something alike than nothing.
+            found = self.run(shelf, searcher, search, asked, Mode::Any, &gather)?;
+        }
+        if reranked {
+            let wanted = Wanted::new(search, asked);
+            self.rerank(shelf, searcher, search, asked, &wanted, &mut found.top)?;
+        }
+        Ok(found)
     }
 
     fn run(
@@ -265,7 +299,7 @@ impl Inner {
 }
 
 /// Who may see every row of an index of its own may have its statistics too.
-fn counted(shelf: &Shelf, search: &BoundSearch) -> bool {
+pub(crate) fn counted(shelf: &Shelf, search: &BoundSearch) -> bool {
     search.full_view() || (search.row_rule().is_true() && shelf.name != REGISTERS)
 }
 
@@ -430,7 +464,7 @@ fn days_column(search: &BoundSearch, histogram: &Histogram) -> Result<(String, b
 }
 
 /// Only the dataset's rows, where the index is shared.
-fn within(shelf: &Shelf, dataset: &Dataset, query: Box<dyn EngineQuery>) -> Box<dyn EngineQuery> {
+pub(crate) fn within(shelf: &Shelf, dataset: &Dataset, query: Box<dyn EngineQuery>) -> Box<dyn EngineQuery> {
     if shelf.name != REGISTERS {
         return query;
     }
@@ -446,7 +480,7 @@ fn open_column(search: &BoundSearch, name: &str, reason: &'static str) -> Result
     let dataset = search.dataset();
     let refuse = |reason| SearchError::Field { field: name.to_string(), reason };
     let field = dataset.field(name).ok_or_else(|| refuse("不存在"))?;
-    if !held(field) || search.masks().contains_key(name) || field.kind == zonglan_catalog::FieldType::Point {
+    if !held(field) || search.masks().contains_key(name) || field.kind == FieldType::Point {
         return Err(refuse(reason));
     }
     Ok(ColumnName { name: column(dataset, name), text: field.kind.is_textual() })
@@ -478,12 +512,16 @@ fn shown(search: &BoundSearch, name: &str, value: Value) -> Option<Value> {
 }
 
 /// What to mark: the words of the query in every searched field, text conditions in theirs.
-struct Wanted {
+pub(crate) struct Wanted {
     words: Targets,
     by_field: HashMap<String, Targets>,
 }
 
 impl Wanted {
+    pub fn of_targets(words: Targets) -> Self {
+        Self { words, by_field: HashMap::new() }
+    }
+
     fn new(search: &BoundSearch, asked: &Asked) -> Self {
         let scope = Scope::words(search.dataset(), &asked.knowledge.lexicon, &asked.catalogue);
         let same = asked.clauses.iter().flat_map(|c| asked.knowledge.lexicon.same(&c.raw));
@@ -532,7 +570,13 @@ fn positive(filter: &Filter, visit: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-fn hit(shelf: &Arc<Shelf>, searcher: &Searcher, search: &BoundSearch, wanted: &Wanted, ranked: &Ranked) -> Result<Hit> {
+pub(crate) fn hit(
+    shelf: &Arc<Shelf>,
+    searcher: &Searcher,
+    search: &BoundSearch,
+    wanted: &Wanted,
+    ranked: &Ranked,
+) -> Result<Hit> {
     let stored: TantivyDocument = searcher.doc(ranked.address).map_err(SearchError::engine(&shelf.name))?;
     let (id, values) = values_of(&shelf.slots, search.dataset(), &stored);
     let mut hit =

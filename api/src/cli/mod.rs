@@ -4,6 +4,7 @@
 mod catalog;
 mod demo;
 mod doctor;
+mod eval;
 mod geo;
 mod ingest;
 mod model;
@@ -57,6 +58,8 @@ enum Command {
     Query(query::QueryArgs),
     /// Search full texts
     Search(search::SearchArgs),
+    /// Measure a search with questions whose answers are known, and learn from them
+    Eval(eval::Eval),
     /// Convert coordinates
     #[command(subcommand)]
     Geo(geo::Geo),
@@ -102,6 +105,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingest(args) => return ingest::run(&common, args),
         Command::Query(args) => query::run(&common, &args)?,
         Command::Search(args) => search::run(&common, &args)?,
+        Command::Eval(args) => eval::run(&common, &args)?,
         Command::Geo(geo) => return geo::run(geo),
         Command::Model(command) => model::run(&common, command)?,
         Command::Catalog(command) => return catalog::run(&common, command),
@@ -173,6 +177,7 @@ mod tests {
             "serve --data d --listen 127.0.0.1:0 --demo",
             "ingest --dataset incident --mapping m.toml a.csv b.csv.gz",
             "query --dataset incident --measures count,closed --by district,time:month --where {} --format csv",
+            "eval --dataset statute --questions q.tsv --relevant r.tsv --folds 5 --learn",
             "search --dataset judgment 盗窃 电动车 --limit 3 --format json",
             "geo transform --from wgs84 --to gcj02 --x lon --y lat points.csv",
             "catalog check",

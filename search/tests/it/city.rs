@@ -18,6 +18,7 @@ key = ["id"]
 time = "decided"
 region = "district"
 owner = "法院"
+title = "case_number"
 field = [
   { name = "id", label = { zh = "编号", en = "Id" }, type = "text", search = "keyword" },
   { name = "case_number", label = { zh = "案号", en = "Number" }, type = "text", search = "zh" },
@@ -81,6 +82,7 @@ pub fn catalogue() -> Arc<Catalogue> {
             "t/codes/region.toml",
             code("region", &[("310000", "上海市"), ("310104", "徐汇区"), ("310105", "长宁区")]),
         ),
+        file("t/synonyms/legal.toml", include_str!("../../../catalog/packs/politics_law/synonyms/legal.toml").into()),
         file("t/policy/all.toml", role("all", "\"public\", \"internal\", \"personal\", \"secret\"", true)),
         file("t/policy/plain.toml", role("plain", "\"public\", \"internal\"", false)),
     ];

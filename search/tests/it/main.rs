@@ -1,7 +1,9 @@
 //! Tests of the index through its public interface.
 
+mod around;
 mod city;
 mod crash;
+mod docs;
 mod fragments;
 mod policy;
 mod real;
