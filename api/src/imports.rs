@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::extracting::Extracting;
 use crate::store::RecordStore;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub fn sinks(app: &App, dataset: &Dataset, principal: &Principal) -> Vec<Arc<dyn
             principal: principal.clone(),
             runtime: tokio::runtime::Handle::current(),
         })],
-        Source::Import => app.sinks(),
+        Source::Import => completed(app),
     };
     match rule {
         Some(Filter::True) => stores,
@@ -37,6 +38,12 @@ pub fn sinks(app: &App, dataset: &Dataset, principal: &Principal) -> Vec<Arc<dyn
             .map(|inner| Arc::new(Guarded { inner, rule: rule.clone() }) as Arc<dyn RowSink>)
             .collect(),
     }
+}
+
+/// Columns and index, with what texts state filled in on the way.
+fn completed(app: &App) -> Vec<Arc<dyn RowSink>> {
+    let fill = |inner| Arc::new(Extracting::new(inner, app.catalogue())) as Arc<dyn RowSink>;
+    app.sinks().into_iter().map(fill).collect()
 }
 
 /// A file to load, and by whom.
@@ -107,7 +114,7 @@ pub fn resume(app: &App) -> Result<Vec<ImportReport>> {
     let catalogue = app.catalogue();
     let operator = crate::app::operator(&catalogue);
     let mut sinks: Vec<Arc<dyn RowSink>> =
-        app.sinks().into_iter().map(|inner| Arc::new(Imported { inner }) as Arc<dyn RowSink>).collect();
+        completed(app).into_iter().map(|inner| Arc::new(Imported { inner }) as Arc<dyn RowSink>).collect();
     sinks.push(Arc::new(RecordsSink {
         records: app.store.records.clone(),
         principal: operator,

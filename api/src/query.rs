@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use zonglan_catalog::error::ErrorClass;
+use zonglan_catalog::search::{Correction, Likeness, SimilarPage, Suggestion};
 use zonglan_catalog::traits::{Cancel, QueryEngine, SearchIndex};
 use zonglan_catalog::{
     BoundQuery, BoundSearch, Principal, Query, SearchPage, SearchRequest, Table, Value, bind, bind_search,
@@ -172,6 +173,27 @@ impl App {
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
         Ok(self.index.search(bound, &cancel).await?)
+    }
+
+    pub async fn similar(&self, bound: &BoundSearch, like: &Likeness) -> Result<SimilarPage> {
+        let _permit = self.answers.enter().await?;
+        let cancel = Cancel::default();
+        let _guard = cancel.on_drop();
+        Ok(self.index.similar(bound, like, &cancel).await?)
+    }
+
+    pub async fn suggest(&self, bound: &BoundSearch) -> Result<Vec<Suggestion>> {
+        let _permit = self.answers.enter().await?;
+        let cancel = Cancel::default();
+        let _guard = cancel.on_drop();
+        Ok(self.index.suggest(bound, &cancel).await?)
+    }
+
+    pub async fn did_you_mean(&self, bound: &BoundSearch) -> Result<Option<Correction>> {
+        let _permit = self.answers.enter().await?;
+        let cancel = Cancel::default();
+        let _guard = cancel.on_drop();
+        Ok(self.index.did_you_mean(bound, &cancel).await?)
     }
 }
 

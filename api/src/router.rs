@@ -3,8 +3,8 @@
 use crate::app::App;
 use crate::middleware;
 use crate::routes::{
-    assets, boards, cases, datasets, events, exports, geo, health, imports, jobs, models, notices, openapi, pages,
-    query, records, search, session, tasks, tokens, users,
+    assets, boards, case_file, cases, datasets, events, exports, geo, grants, health, imports, jobs, models, notices,
+    openapi, pages, query, records, search, search_exports, searches, session, tasks, tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -36,7 +36,22 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(query::drills))
         .routes(routes!(query::explain))
         .routes(routes!(search::run))
+        .routes(routes!(search::similar))
+        .routes(routes!(search::suggest))
+        .routes(routes!(search::correct))
+        .routes(routes!(search::parse))
+        .routes(routes!(search::numbers))
+        .routes(routes!(searches::list, searches::save))
+        .routes(routes!(searches::forget))
+        .routes(routes!(searches::history))
         .routes(routes!(cases::get))
+        .routes(routes!(case_file::file))
+        .routes(routes!(case_file::party))
+        .routes(routes!(case_file::confirm))
+        .routes(routes!(case_file::pending))
+        .routes(routes!(grants::list, grants::apply))
+        .routes(routes!(grants::decide))
+        .routes(routes!(grants::withdraw))
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::get))
         .routes(routes!(boards::list))
@@ -81,6 +96,7 @@ fn streams() -> OpenApiRouter<App> {
         .routes(routes!(boards::data))
         .routes(routes!(events::watch))
         .routes(routes!(exports::create, exports::get))
+        .routes(routes!(search_exports::create))
 }
 
 /// Files to import: large, and as slow as the line they come over.
@@ -97,7 +113,10 @@ fn html() -> Router<App> {
         .route("/boards/{name}/layout.css", get(pages::board_style))
         .route("/explore", get(pages::explore))
         .route("/cases", get(pages::cases))
+        .route("/cases/pending", get(pages::pending))
         .route("/cases/{id}", get(pages::case))
+        .route("/cases/{dataset}/{id}", get(pages::case_file))
+        .route("/grants", get(pages::grants))
         .route("/import", get(pages::import))
         .route("/records", get(pages::registers))
         .route("/records/{dataset}", get(pages::records))

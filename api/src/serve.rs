@@ -39,6 +39,7 @@ pub async fn run(mut config: Config, demo: bool) -> anyhow::Result<()> {
         app.sinks().into_iter().map(|sink| tokio::spawn(follow::follow(app.clone(), follower.clone(), sink))).collect();
     tokio::spawn(live::tick(app.clone()));
     tokio::spawn(live::remind(app.clone()));
+    tokio::spawn(crate::searching::watch(app.clone()));
     tokio::spawn(live::watch_catalogue(app.clone(), follower.clone()));
     tokio::spawn(crate::monitor::run(app.clone()));
     if demo {

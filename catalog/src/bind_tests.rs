@@ -157,6 +157,7 @@ fn a_grant_opens_a_field_until_it_expires() {
         dataset: "incident".into(),
         regions: vec!["310101".into()],
         fields: vec!["caller".into()],
+        records: Vec::new(),
         purpose: "核查".into(),
         expires: 2_000,
     };

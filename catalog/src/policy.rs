@@ -66,6 +66,9 @@ pub struct Grant {
     /// Fields seen in clear.
     #[serde(default)]
     pub fields: Vec<String>,
+    /// Rows added by their key: cases assigned to the user.
+    #[serde(default)]
+    pub records: Vec<String>,
     pub purpose: String,
     /// Milliseconds since 1970 UTC.
     pub expires: i64,
@@ -97,7 +100,12 @@ impl Policy {
         self.roles.iter().filter(|r| principal.roles.contains(&r.name))
     }
 
+    /// Whether the roles, or a grant of regions or rows, open the dataset.
     pub fn may_read(&self, principal: &Principal, dataset: &Dataset) -> bool {
+        self.role_reads(principal, dataset) || principal.grants.iter().any(|g| g.dataset == dataset.name && g.opens())
+    }
+
+    fn role_reads(&self, principal: &Principal, dataset: &Dataset) -> bool {
         self.held(principal).any(|r| names(&r.read, dataset))
     }
 
@@ -111,6 +119,7 @@ impl Policy {
 
     pub fn may_list_rows(&self, principal: &Principal, dataset: &Dataset) -> bool {
         self.held(principal).any(|r| r.rows && names(&r.read, dataset))
+            || principal.grants.iter().any(|g| g.dataset == dataset.name && g.opens())
     }
 
     pub fn may(&self, principal: &Principal, action: &str) -> bool {
@@ -137,21 +146,34 @@ impl Policy {
         if !self.may_read(principal, dataset) {
             return None;
         }
-        if dataset.shared {
+        let by_role = self.role_reads(principal, dataset);
+        if dataset.shared && by_role {
             return Some(Filter::True);
         }
-        let mut regions: Vec<&str> = principal.regions.iter().map(String::as_str).collect();
+        // Who reads by a grant alone sees what the grant names and nothing of the own regions.
+        let own = principal.regions.iter().filter(|_| by_role).map(String::as_str);
+        let mut regions: Vec<&str> = own.collect();
         regions.extend(live(principal, dataset, now).flat_map(|g| g.regions.iter().map(String::as_str)));
         if regions.contains(&WHOLE_CITY) {
             return Some(Filter::True);
         }
-        let field = dataset.region.as_ref()?;
         regions.sort_unstable();
         regions.dedup();
-        let mut rules: Vec<Filter> = regions
-            .into_iter()
-            .map(|code| Filter::Cmp { field: field.clone(), op: Op::Prefix, value: Value::Text(code.to_string()) })
-            .collect();
+        let mut rules: Vec<Filter> = match &dataset.region {
+            Some(field) => regions
+                .into_iter()
+                .map(|code| Filter::Cmp { field: field.clone(), op: Op::Prefix, value: Value::Text(code.to_string()) })
+                .collect(),
+            None => Vec::new(),
+        };
+        let mut records: Vec<&str> =
+            live(principal, dataset, now).flat_map(|g| g.records.iter().map(String::as_str)).collect();
+        records.sort_unstable();
+        records.dedup();
+        if let ([key], false) = (dataset.key.as_slice(), records.is_empty()) {
+            let values = records.into_iter().map(|id| Value::Text(id.to_string())).collect();
+            rules.push(Filter::In { field: key.clone(), values });
+        }
         match rules.len() {
             0 => None,
             1 => rules.pop(),
@@ -162,6 +184,13 @@ impl Policy {
     /// When the answer to a query of this principal must be bound again: the nearest end of a grant.
     pub fn valid_until(&self, principal: &Principal, now: i64) -> Option<i64> {
         principal.grants.iter().map(|g| g.expires).filter(|e| *e > now).min()
+    }
+}
+
+impl Grant {
+    /// Whether rows become visible by it, not only fields.
+    fn opens(&self) -> bool {
+        !self.regions.is_empty() || !self.records.is_empty()
     }
 }
 

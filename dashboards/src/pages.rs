@@ -15,7 +15,8 @@ mod work;
 
 pub use chrome::{Chrome, Lang, NavItem, UserView};
 pub use views::{
-    BoardCard, DatasetCard, DatasetView, DocumentSection, FieldRow, FieldView, MeasureView, TableLink, TimelineEntry,
+    BoardCard, DatasetCard, DatasetView, DocumentSection, FieldRow, FieldView, MeasureView, Paragraph, TableLink,
+    TimelineEntry,
 };
 
 pub use work::{RegisterCard, RegisterGroup, RegistersPage, TasksPage};
@@ -52,6 +53,8 @@ page!(
     ExplorePage,
     CasesPage,
     CasePage,
+    GrantsPage,
+    PendingPage,
     ImportPage,
     RecordsPage,
     RecordFormPage,
@@ -211,6 +214,57 @@ impl CasesPage {
         let data = data_block(&serde_json::json!({"datasets": views, "lang": chrome.lang.code()}));
         Self { chrome, data }
     }
+}
+
+/// Query rights: applications, decisions.
+#[derive(Debug, Template)]
+#[template(path = "grants.html")]
+pub struct GrantsPage {
+    pub chrome: Chrome,
+    /// Data block: datasets with their regions and personal fields.
+    pub data: String,
+}
+
+impl GrantsPage {
+    /// `datasets`: those that may be applied for.
+    pub fn new(chrome: Chrome, catalogue: &Catalogue, datasets: &[&Dataset]) -> Self {
+        let lang = chrome.lang;
+        let regions: Vec<(String, String)> = catalogue
+            .codes("region")
+            .into_iter()
+            .flat_map(|list| &list.item)
+            .filter(|i| i.code.len() == 6 && i.replaced_by.is_none())
+            .map(|i| (i.code.clone(), lang.t(&i.zh, &i.en).to_string()))
+            .collect();
+        let views: Vec<_> = datasets
+            .iter()
+            .map(|d| {
+                let personal = |f: &&zonglan_catalog::Field| {
+                    !f.person_key && f.sensitivity >= zonglan_catalog::dataset::Sensitivity::Personal
+                };
+                let fields: Vec<_> = d
+                    .field
+                    .iter()
+                    .filter(personal)
+                    .map(|f| (f.name.clone(), lang.pick(&f.label).to_string()))
+                    .collect();
+                serde_json::json!({
+                    "name": d.name, "label": lang.pick(&d.label), "fields": fields,
+                    "regions": if d.region.is_some() { regions.as_slice() } else { &[] },
+                })
+            })
+            .collect();
+        let data = data_block(&serde_json::json!({"datasets": views}));
+        Self { chrome, data }
+    }
+}
+
+/// Documents with values that somebody has to confirm.
+#[derive(Debug, Template)]
+#[template(path = "pending.html")]
+pub struct PendingPage {
+    pub chrome: Chrome,
+    pub dataset: String,
 }
 
 /// One document with its sections; words of `?q=` are marked by the page.

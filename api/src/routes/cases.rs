@@ -171,6 +171,7 @@ pub async fn get(
     let dataset = params.dataset.as_deref().unwrap_or("judgment");
     let found = marked(&app, &auth, dataset, &id, params.q.as_deref().unwrap_or_default()).await?;
     let events = timeline(&app, &auth, &found, language.0).await?;
+    super::case_file::note_open(&app, &auth, dataset, &found.id);
     Ok(Json(CaseOut {
         id: found.id,
         dataset: found.dataset.name.clone(),

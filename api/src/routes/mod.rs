@@ -2,6 +2,7 @@
 
 pub mod assets;
 pub mod boards;
+pub mod case_file;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod cases;
 pub mod datasets;
@@ -11,6 +12,7 @@ pub mod events;
 pub mod exports;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod geo;
+pub mod grants;
 pub mod health;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod imports;
@@ -25,6 +27,8 @@ pub mod query;
 pub mod records;
 pub mod schemas;
 pub mod search;
+pub mod search_exports;
+pub mod searches;
 pub mod session;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod tasks;

@@ -11,7 +11,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
     components(schemas(super::schemas::Query, super::schemas::Table, super::schemas::SearchRequest, super::schemas::SearchPage, crate::error::Problem)),
     modifiers(&Security),
     tags((name = "session"), (name = "users"), (name = "query"), (name = "search"), (name = "boards"), (name = "datasets"), (name = "records"), (name = "tasks"), (name = "import"),
-        (name = "exports"), (name = "jobs"), (name = "geo"), (name = "models"), (name = "live"), (name = "operation"))
+        (name = "exports"), (name = "grants"), (name = "jobs"), (name = "geo"), (name = "models"), (name = "live"), (name = "operation"))
 )]
 pub struct Document;
 

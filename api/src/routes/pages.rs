@@ -17,8 +17,8 @@ use zonglan_catalog::{Catalogue, Dataset};
 use zonglan_dashboards::format::percent_encode;
 use zonglan_dashboards::pages::{
     ApiPage, BoardCard, BoardPage, CasePage, CasesPage, Chrome, DatasetCard, DatasetPage, DatasetsPage, ErrorPage,
-    ExplorePage, HomePage, ImportPage, Lang, LoginPage, RecordFormPage, RecordPage, RecordsPage, RegistersPage,
-    TasksPage,
+    ExplorePage, GrantsPage, HomePage, ImportPage, Lang, LoginPage, PendingPage, RecordFormPage, RecordPage,
+    RecordsPage, RegistersPage, TasksPage,
 };
 
 type Parameters = Params<BTreeMap<String, String>>;
@@ -185,23 +185,45 @@ pub async fn cases(visitor: Visitor) -> Page {
     Visitor::show(visitor.chrome, html)
 }
 
-pub async fn case(
+/// A case by its id alone: a judgment, or of `?dataset=`.
+pub async fn case(visitor: Visitor, Path(id): Path<String>, Params(params): Parameters) -> Response {
+    let dataset = params.get("dataset").map_or("judgment", String::as_str);
+    let words = params.get("q").map(|q| format!("?q={}", percent_encode(q))).unwrap_or_default();
+    drop(visitor);
+    Redirect::to(&format!("/cases/{}/{}{words}", percent_encode(dataset), percent_encode(&id))).into_response()
+}
+
+/// The case file.
+pub async fn case_file(
     State(app): State<App>,
     visitor: Visitor,
-    Path(id): Path<String>,
+    Path((dataset, id)): Path<(String, String)>,
     Params(params): Parameters,
 ) -> Page {
     let words = params.get("q").cloned().unwrap_or_default();
-    let dataset = params.get("dataset").map_or("judgment", String::as_str);
     let build = async {
-        let document = super::cases::document(&app, &visitor.auth, dataset, &id).await?;
+        let document = super::cases::document(&app, &visitor.auth, &dataset, &id).await?;
+        super::case_file::note_open(&app, &visitor.auth, &dataset, &document.id);
         let mut page =
             CasePage::new(visitor.chrome.clone(), &visitor.catalogue, &document.dataset, &id, &document.fields, &words);
-        page.timeline = super::cases::timeline(&app, &visitor.auth, &document, visitor.chrome.lang).await?;
+        page.timeline = super::case_file::stages(&app, &visitor.auth, &document, visitor.chrome.lang).await?;
         Ok::<_, Error>(page.html()?)
     };
     let outcome = build.await;
     Visitor::show(visitor.chrome, outcome)
+}
+
+pub async fn grants(visitor: Visitor) -> Page {
+    let mut datasets = visitor.datasets(|d| d.is_searchable() || d.register.is_some());
+    datasets.sort_by_key(|d| (d.name != "judgment" && d.name != "case", d.name.clone()));
+    let html = GrantsPage::new(visitor.chrome.clone(), &visitor.catalogue, &datasets).html();
+    Visitor::show(visitor.chrome, html)
+}
+
+pub async fn pending(visitor: Visitor, Params(params): Parameters) -> Page {
+    let dataset = params.get("dataset").cloned().unwrap_or_else(|| "judgment".into());
+    let html = PendingPage { chrome: visitor.chrome.clone(), dataset }.html();
+    Visitor::show(visitor.chrome, html)
 }
 
 pub async fn import(visitor: Visitor, Params(params): Parameters) -> Page {

@@ -94,6 +94,8 @@ pub struct SearchRequest {
     pub dataset: String,
     /// Words, or fragments in double quotes of either width. Empty: everything.
     pub query: Option<String>,
+    /// Earlier queries that must hold too: search within results.
+    pub within: Option<Vec<String>>,
     /// The filter tree of the logical query.
     #[schema(value_type = Option<Object>)]
     pub filters: Option<Json>,

@@ -34,6 +34,7 @@ fn migrator() -> Migrator {
     let list = [
         (1, "foundation", include_str!("../../migrations/0001_foundation.sql")),
         (2, "work", include_str!("../../migrations/0002_work.sql")),
+        (40, "cases", include_str!("../../migrations/0040_cases.sql")),
     ];
     let migrations: Vec<_> = list
         .into_iter()

@@ -19,6 +19,7 @@ pub mod crypto;
 mod db;
 mod delegations;
 mod error;
+mod grants;
 mod handover;
 mod identity;
 mod jobs;
@@ -30,6 +31,7 @@ mod numbering;
 mod passwords;
 mod records;
 mod rules;
+mod searches;
 mod tables;
 mod task_steps;
 mod tasks;
@@ -51,6 +53,7 @@ pub use crypto::{CryptoProvider, SoftCrypto};
 pub use db::Db;
 pub use delegations::Delegation;
 pub use error::{StoreError, conflict_version};
+pub use grants::{GrantRequest, GrantScope, Grants, MOST_DAYS, NewRequest};
 pub use handover::HandedOver;
 pub use identity::{Identity, IdentityOptions, NewUser, UserInfo, UserPatch, random_password};
 pub use jobs::{Job, JobContext, JobHandler, JobState, Jobs};
@@ -60,6 +63,7 @@ pub use log::{AuditEvent, AuditRow, ChangeLog};
 pub use notices::{NoticeRow, Notices};
 pub use records::{Action, FieldChange, HistoryEntry, Record, RecordStore};
 pub use rules::matches;
+pub use searches::{Confirmation, Look, SavedSearch, Searches};
 pub use tables::is_kept;
 pub use task_steps::Step;
 pub use tasks::{NewTask, StepInput, TASKS, Task, TaskCounts, TaskFilter, TaskView, Tasks};
@@ -134,6 +138,8 @@ pub struct Store {
     pub jobs: Jobs,
     pub notices: Notices,
     pub tasks: Tasks,
+    pub grants: Grants,
+    pub searches: Searches,
     pub blobs: DiskBlobs,
     catalogue: CatalogueCell,
     dir: Arc<PathBuf>,
@@ -160,6 +166,8 @@ impl Store {
         let identity = Identity::open(db.clone(), clock.clone(), options.identity).await?;
         let notices = Notices::new(db.clone(), clock.clone());
         let store = Self {
+            grants: Grants::new(db.clone(), identity.clone(), clock.clone()),
+            searches: Searches::new(db.clone(), clock.clone()),
             tasks: Tasks {
                 db: db.clone(),
                 catalogue: cell.clone(),

@@ -1,10 +1,14 @@
-//! Documents: tables written row by row as CSV or XLSX. A document says who made it, when, from
+//! Documents: tables written row by row as CSV or XLSX, reports as DOCX or PDF. A document says who made it, when, from
 //! which conditions, and that demo data is demo data.
 
 mod csv;
+mod docx;
+mod pdf;
+pub mod report;
 mod xlsx;
 
 pub use csv::CsvWriter;
+pub use report::{Block, Report, Run, Style};
 pub use xlsx::XlsxWriter;
 
 use crate::error::{Error, Result};

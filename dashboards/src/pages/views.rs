@@ -303,7 +303,42 @@ pub struct FieldRow {
 pub struct DocumentSection {
     pub field: String,
     pub label: String,
-    pub paragraphs: Vec<String>,
+    pub paragraphs: Vec<Paragraph>,
+}
+
+/// A paragraph and where it starts in its field, in Unicode scalar values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paragraph {
+    pub at: usize,
+    pub text: String,
+}
+
+/// Paragraphs of a text: its lines; and where a source joined its lines by spaces, the pieces that
+/// end a sentence or a heading before the space.
+pub(super) fn paragraphs(text: &str) -> Vec<Paragraph> {
+    let chars: Vec<char> = text.chars().collect();
+    let one_line = !text.trim().contains('\n');
+    let mut out = Vec::new();
+    let mut start = 0;
+    for end in 0..=chars.len() {
+        let breaks = end == chars.len()
+            || chars[end] == '\n'
+            || one_line
+                && chars[end] == ' '
+                && end > 0
+                && matches!(chars[end - 1], '。' | '；' | '：' | ':' | '书' | '院' | '号' | '”');
+        if !breaks {
+            continue;
+        }
+        let piece: String = chars[start..end].iter().collect();
+        let lead = piece.chars().take_while(|c| c.is_whitespace()).count();
+        let trimmed = piece.trim();
+        if !trimmed.is_empty() {
+            out.push(Paragraph { at: start + lead, text: trimmed.to_string() });
+        }
+        start = end + 1;
+    }
+    out
 }
 
 /// One dated stage of a case.
@@ -331,8 +366,7 @@ pub(super) fn document(
             && dataset.title.as_deref() != Some(&field.name)
         {
             let text = value.to_text();
-            let paragraphs: Vec<String> =
-                text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_string).collect();
+            let paragraphs = paragraphs(&text);
             if !paragraphs.is_empty() {
                 sections.push(DocumentSection { field: field.name.clone(), label, paragraphs });
             }
@@ -344,4 +378,27 @@ pub(super) fn document(
         }
     }
     (fields, sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_keep_their_places() {
+        let text = "上海法院 刑事判决书 （2017）号 公诉机关。 被告人张 三。";
+        let found = paragraphs(text);
+        assert_eq!(
+            found.iter().map(|p| p.text.as_str()).collect::<Vec<_>>(),
+            ["上海法院", "刑事判决书", "（2017）号", "公诉机关。", "被告人张 三。"]
+        );
+        let chars: Vec<char> = text.chars().collect();
+        for p in found {
+            assert_eq!(chars[p.at..p.at + p.text.chars().count()].iter().collect::<String>(), p.text);
+        }
+        assert_eq!(
+            paragraphs("一\n\n　二 三。四").iter().map(|p| (p.at, p.text.as_str())).collect::<Vec<_>>(),
+            [(0, "一"), (4, "二 三。四")]
+        );
+    }
 }

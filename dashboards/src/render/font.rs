@@ -20,11 +20,16 @@ const PATHS: &[&str] = &[
 
 /// Reads and registers the font once. The outcome, good or bad, stays.
 pub fn ensure() -> Result<()> {
-    static OUTCOME: OnceLock<std::result::Result<(), String>> = OnceLock::new();
+    bytes().map(|_| ())
+}
+
+/// The font file, its simplified Chinese face first. Read once and kept as long as the program runs.
+pub fn bytes() -> Result<&'static [u8]> {
+    static OUTCOME: OnceLock<std::result::Result<&'static [u8], String>> = OnceLock::new();
     OUTCOME.get_or_init(load).clone().map_err(Error::Font)
 }
 
-fn load() -> std::result::Result<(), String> {
+fn load() -> std::result::Result<&'static [u8], String> {
     let chosen = std::env::var_os("ZONGLAN_FONT").map(PathBuf::from);
     let paths: Vec<PathBuf> = chosen.into_iter().chain(PATHS.iter().map(PathBuf::from)).collect();
     let looked = || paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -34,7 +39,7 @@ fn load() -> std::result::Result<(), String> {
         // Registered fonts live as long as the program; the library wants 'static bytes.
         let bytes: &'static [u8] = Box::leak(bytes.into_boxed_slice());
         if register_font(FAMILY, FontStyle::Normal, bytes).is_ok() {
-            return Ok(());
+            return Ok(bytes);
         }
     }
     Err(looked())

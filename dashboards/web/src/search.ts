@@ -1,230 +1,238 @@
-// Full-text search with facets and pages, and the marks in one document.
+// The page /cases: a query with chips, facets, a histogram, hits with passages; all by keyboard too.
 
 import { api, byId, h, message, pageData, t } from "./lib/dom";
-import { decimal, minute } from "./lib/format";
-import type { DatasetView, Json } from "./lib/types";
-
-interface Passage {
-  field: string;
-  text: string;
-  marks: [number, number][];
-}
-
-interface Hit {
-  id: string;
-  score: number;
-  fields: Record<string, Json>;
-  highlights: Passage[];
-}
-
-interface SearchPage {
-  total: number;
-  hits: Hit[];
-  facets: Record<string, { value: string; count: number; label?: string }[]>;
-}
+import { decimal } from "./lib/format";
+import type { DatasetView } from "./lib/types";
+import * as dialogs from "./cases/dialogs";
+import { facetSection, histogram, hitItem, nameOf } from "./cases/parts";
+import { address, facetFields, read, request } from "./cases/state";
+import { attach } from "./cases/suggest";
+import type { Chip, Correction, ParsedQuery, SearchPage, State } from "./cases/types";
 
 const PAGE = 20;
+const datasets = pageData<{ datasets: DatasetView[] }>().datasets;
+const form = byId<HTMLFormElement>("search");
+const input = byId<HTMLInputElement>("q");
+const choose = byId<HTMLSelectElement>("dataset");
+const order = byId<HTMLSelectElement>("sort");
+const within = byId<HTMLInputElement>("within");
 // On a phone the hits come first; the filters open on a tap.
 if (matchMedia("(max-width: 759px)").matches) byId<HTMLDetailsElement>("facet-box").open = false;
-const MOST_FACETS = 10;
+choose.append(...datasets.map((d) => h("option", { value: d.name }, d.label)));
 
-/** The passage with its marks; positions count characters, not UTF-16 units. */
-function marked(passage: Passage): (Node | string)[] {
-  const chars = Array.from(passage.text);
-  const parts: (Node | string)[] = [];
-  let at = 0;
-  for (const [start, end] of passage.marks) {
-    if (start > at) parts.push(chars.slice(at, start).join(""));
-    parts.push(h("mark", null, chars.slice(start, end).join("")));
-    at = end;
-  }
-  parts.push(chars.slice(at).join(""));
-  return parts;
-}
+const state = (): State => read(datasets);
+const current = (): DatasetView | undefined => datasets.find((d) => d.name === state().dataset);
 
-function list(): void {
-  const page = pageData<{ datasets: DatasetView[] }>();
-  const form = byId<HTMLFormElement>("search");
-  const input = byId<HTMLInputElement>("q");
-  const choose = byId<HTMLSelectElement>("dataset");
-  const order = byId<HTMLSelectElement>("sort");
-  choose.append(...page.datasets.map((d) => h("option", { value: d.name }, d.label)));
-
-  const state = () => {
-    const params = new URLSearchParams(location.search);
-    const dataset = page.datasets.find((d) => d.name === params.get("dataset")) ?? page.datasets[0];
-    const filters = new Map<string, string[]>();
-    for (const [key, value] of params) if (key.startsWith("f.")) filters.set(key.slice(2), [...(filters.get(key.slice(2)) ?? []), value]);
-    return { dataset, q: params.get("q") ?? "", sort: params.get("sort") ?? "relevance", offset: Number(params.get("from") ?? 0) || 0, filters };
-  };
-
-  const go = (change: (params: URLSearchParams) => void) => {
-    const params = new URLSearchParams(location.search);
-    params.delete("from");
-    change(params);
-    history.pushState(null, "", `/cases?${params}`);
-    void run();
-  };
-
-  const toggle = (field: string, value: string, on: boolean) =>
-    go((params) => {
-      const rest = params.getAll(`f.${field}`).filter((v) => v !== value);
-      params.delete(`f.${field}`);
-      for (const v of on ? [...rest, value] : rest) params.append(`f.${field}`, v);
-    });
-
-  let turn = 0;
-  const run = async () => {
-    const mine = ++turn;
-    const { dataset, q, sort, offset, filters } = state();
-    const hits = byId("hits");
-    if (!dataset) {
-      hits.replaceChildren(h("li", { class: "empty" }, t("没有可以检索的数据集。", "There is nothing that you may search.")));
-      return;
-    }
-    choose.value = dataset.name;
-    input.value = q;
-    const sorts: [string, string][] = [["relevance", t("相关度", "relevance")]];
-    if (dataset.time) sorts.push([`-${dataset.time}`, t("最新在前", "newest first")], [dataset.time, t("最早在前", "oldest first")]);
-    order.replaceChildren(...sorts.map(([v, text]) => h("option", { value: v, selected: v === sort }, text)));
-    // Facets are short lists: codes, regions, and keywords that are no identifiers.
-    const facets = dataset.fields.filter((f) => f.search === "keyword" && f.sensitivity !== "personal" && !dataset.key.includes(f.name) && f.name !== dataset.title && f.type !== "ref" && !/_number$/.test(f.name)).map((f) => f.name).slice(0, 6);
-    const where = [...filters].map(([field, values]) => ({ [field]: { in: values } }));
-    byId("count").textContent = t("正在检索…", "Searching…");
-    try {
-      const answer = await api<SearchPage>("POST", "/api/v1/search", { dataset: dataset.name, query: q, filters: where.length ? { and: where } : {}, facets, sort, offset, limit: PAGE });
-      if (mine !== turn) return;
-      byId("count").textContent = t(`共 ${decimal(answer.total)} 条结果`, `${decimal(answer.total)} results`);
-      hits.replaceChildren(...(answer.hits.length ? answer.hits.map((hit) => item(dataset, hit, q)) : [h("li", { class: "empty" }, t("没有找到。可以减少词语，或去掉筛选条件。", "Nothing found. Try fewer words or filters."))]));
-      sides(dataset, answer, filters);
-      pager(answer.total, offset);
-    } catch (error) {
-      if (mine !== turn) return;
-      byId("count").textContent = "";
-      hits.replaceChildren(h("li", { class: "error", role: "alert" }, message(error)));
-    }
-  };
-
-  const nameOf = (dataset: DatasetView, field: string, value: Json): string => {
-    const info = dataset.fields.find((f) => f.name === field);
-    if (value === null || value === undefined) return "";
-    if (typeof value === "boolean") return value ? t("是", "yes") : t("否", "no");
-    if (info?.type === "instant") return minute(String(value));
-    return info?.codes.find(([c]) => c === value)?.[1] ?? (typeof value === "number" ? decimal(value, info?.scale ?? 0) + (info?.unit ? ` ${info.unit}` : "") : String(value));
-  };
-
-  const item = (dataset: DatasetView, hit: Hit, q: string) => {
-    const title = dataset.title ? nameOf(dataset, dataset.title, hit.fields[dataset.title] ?? null) : "";
-    const href = `/cases/${encodeURIComponent(hit.id)}?dataset=${dataset.name}${q ? `&q=${encodeURIComponent(q)}` : ""}`;
-    const meta = dataset.list.filter((name) => name !== dataset.title && name !== "id").map((name) => nameOf(dataset, name, hit.fields[name] ?? null)).filter(Boolean).slice(0, 7);
-    return h("li", { class: "hit" }, h("h2", null, h("a", { href }, title.length > 80 ? `${title.slice(0, 80)}…` : title || hit.id)),
-      h("p", { class: "meta" }, meta.map((text) => h("span", null, text.length > 40 ? `${text.slice(0, 40)}…` : text))),
-      hit.highlights.slice(0, 3).map((p) => h("p", { class: "passage" }, marked(p))));
-  };
-
-  const sides = (dataset: DatasetView, answer: SearchPage, filters: Map<string, string[]>) => {
-    const sections = Object.entries(answer.facets).filter(([, values]) => values.length).map(([name, values]) => {
-      const field = dataset.fields.find((f) => f.name === name);
-      return h("section", null, h("h2", null, field?.label ?? name), values.slice(0, MOST_FACETS).map((facet) => {
-        const box = h("input", { type: "checkbox", checked: filters.get(name)?.includes(facet.value), onchange: (e: Event) => toggle(name, facet.value, (e.target as HTMLInputElement).checked) });
-        return h("label", null, box, h("span", null, facet.label ?? nameOf(dataset, name, facet.value)), h("span", { class: "num" }, decimal(facet.count)));
-      }));
-    });
-    byId("facets").replaceChildren(...sections);
-    byId("chips").replaceChildren(...[...filters].flatMap(([name, values]) => values.map((value) => {
-      const label = answer.facets[name]?.find((f) => f.value === value)?.label ?? nameOf(dataset, name, value);
-      return h("span", { class: "chip" }, label, h("button", { type: "button", "aria-label": t("去掉条件", "Remove"), onclick: () => toggle(name, value, false) }, "×"));
-    })));
-  };
-
-  const pager = (total: number, offset: number) => {
-    const turnTo = (from: number) => () => {
-      const params = new URLSearchParams(location.search);
-      if (from > 0) params.set("from", String(from));
-      else params.delete("from");
-      history.pushState(null, "", `/cases?${params}`);
-      void run();
-      window.scrollTo({ top: 0 });
-    };
-    const pages = Math.ceil(total / PAGE);
-    byId("pager").replaceChildren(...(pages > 1 ? [
-      h("button", { type: "button", disabled: offset <= 0, onclick: turnTo(offset - PAGE) }, t("上一页", "Previous")),
-      h("span", { class: "num" }, `${Math.floor(offset / PAGE) + 1} / ${decimal(pages)}`),
-      h("button", { type: "button", disabled: offset + PAGE >= total, onclick: turnTo(offset + PAGE) }, t("下一页", "Next"))] : []));
-  };
-
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    go((params) => {
-      params.set("dataset", choose.value);
-      if (input.value.trim()) params.set("q", input.value.trim());
-      else params.delete("q");
-    });
-  });
-  choose.addEventListener("change", () =>
-    go((params) => {
-      for (const key of [...params.keys()]) if (key.startsWith("f.") || key === "sort") params.delete(key);
-      params.set("dataset", choose.value);
-    }));
-  order.addEventListener("change", () => go((params) => params.set("sort", order.value)));
-  window.addEventListener("popstate", () => void run());
+function go(next: State): void {
+  window.history.pushState(null, "", address(next));
   void run();
 }
 
-/** Folds width and case, one character to one, so that positions stay. */
-function fold(text: string): string {
-  return Array.from(text).map((c) => {
-    const code = c.codePointAt(0) ?? 0;
-    const narrow = code >= 0xff01 && code <= 0xff5e ? String.fromCodePoint(code - 0xfee0) : code === 0x3000 ? " " : c;
-    const lower = narrow.toLowerCase();
-    return Array.from(lower).length === 1 ? lower : narrow;
-  }).join("");
+/** Changes the search and begins its list anew. */
+function change(edit: (next: State) => void): void {
+  const next = state();
+  next.offset = 0;
+  edit(next);
+  go(next);
 }
 
-/** Marks the words searched for and walks from one to the next. */
-function documentMarks(article: HTMLElement): void {
-  const text = article.dataset.words ?? "";
-  const quoted = [...text.matchAll(/["“”]([^"“”]+)["“”]/g)].map((m) => m[1] ?? "");
-  const words = [...quoted, ...text.replace(/["“”][^"“”]*["“”]/g, " ").split(/[\s,，、]+/)].map((w) => fold(w.trim())).filter(Boolean);
-  if (!words.length) return;
-  const found: HTMLElement[] = [];
-  for (const paragraph of article.querySelectorAll<HTMLElement>(".text p")) {
-    const chars = Array.from(paragraph.textContent ?? "");
-    const folded = Array.from(fold(chars.join("")));
-    const spans: [number, number][] = [];
-    for (const word of words) {
-      const wanted = Array.from(word);
-      for (let i = 0; i + wanted.length <= folded.length; i++) if (wanted.every((c, n) => folded[i + n] === c)) spans.push([i, i + wanted.length]);
-    }
-    if (!spans.length) continue;
-    spans.sort((a, b) => a[0] - b[0] || b[1] - a[1]);
-    const merged: [number, number][] = [];
-    for (const [start, end] of spans) {
-      const last = merged[merged.length - 1];
-      if (last && start <= last[1]) last[1] = Math.max(last[1], end);
-      else merged.push([start, end]);
-    }
-    paragraph.replaceChildren(...marked({ field: "", text: chars.join(""), marks: merged }));
-    found.push(...paragraph.querySelectorAll<HTMLElement>("mark"));
-  }
-  const bar = byId("mark-bar");
-  bar.hidden = false;
-  if (!found.length) {
-    bar.textContent = t("正文中没有这些词语。", "These words are not in the text.");
+const page: dialogs.Page = { dataset: current, state, go };
+
+let turn = 0;
+async function run(): Promise<void> {
+  const mine = ++turn;
+  const now = state();
+  const dataset = current();
+  const hits = byId("hits");
+  if (!dataset) {
+    byId("count").textContent = "";
+    hits.replaceChildren(h("li", { class: "empty" }, t("没有您可以检索的数据集。可在「查询权限」申请。", "There is nothing that you may search.")));
     return;
   }
-  let at = -1;
-  const place = h("span", { class: "num" });
-  const step = (by: number) => {
-    found[at]?.classList.remove("current");
-    at = (at + by + found.length) % found.length;
-    found[at]?.classList.add("current");
-    found[at]?.scrollIntoView({ block: "center" });
-    place.textContent = `${at + 1} / ${found.length}`;
-  };
-  bar.replaceChildren(h("span", null, t(`「${text}」共 ${found.length} 处`, `“${text}”: ${found.length} places`)), h("button", { type: "button", onclick: () => step(-1) }, t("上一处", "Previous")), h("button", { type: "button", onclick: () => step(1) }, t("下一处", "Next")), place);
+  choose.value = dataset.name;
+  input.value = now.q;
+  within.checked = false;
+  const sorts: [string, string][] = [["relevance", t("相关度", "relevance")]];
+  if (dataset.time) sorts.push([`-${dataset.time}`, t("最新在前", "newest first")], [dataset.time, t("最早在前", "oldest first")]);
+  order.replaceChildren(...sorts.map(([v, text]) => h("option", { value: v, selected: v === now.sort }, text)));
+  byId("count").textContent = t("正在检索…", "Searching…");
+  void chips(dataset, now, mine);
+  const long = !now.from || !now.to || Date.parse(now.to) - Date.parse(now.from) > 800 * 86400_000;
+  const steps = dataset.time ? { histogram: { field: dataset.time, step: long ? "year" : "month" } } : {};
+  try {
+    const answer = await api<SearchPage>("POST", "/api/v1/search", { ...request(now, dataset), ...steps, facets: facetFields(dataset), offset: now.offset, limit: PAGE });
+    if (mine !== turn) return;
+    byId("count").textContent = t(`共 ${decimal(answer.total)} 条结果`, `${decimal(answer.total)} results`);
+    const similar = (id: string, title: string) => dialogs.similar(page, id, title);
+    hits.replaceChildren(...answer.hits.map((hit) => hitItem(dataset, hit, [now.q, ...now.within].filter(Boolean).join(" "), similar)));
+    if (!answer.hits.length) hits.append(h("li", { class: "empty" }, t("没有找到。可以减少词语、去掉筛选条件，或用「类案检索」粘贴案情。", "Nothing found. Try fewer words or filters.")));
+    problems(answer, now);
+    sides(dataset, answer, now);
+    pager(answer.total, now);
+    void meant(dataset, now, answer.total, mine);
+  } catch (error) {
+    if (mine !== turn) return;
+    byId("count").textContent = "";
+    byId("facets").replaceChildren();
+    byId("pager").replaceChildren();
+    hits.replaceChildren(h("li", { class: "error", role: "alert" }, message(error)));
+  }
 }
 
-const article = document.getElementById("document");
-if (article) documentMarks(article);
-else if (document.getElementById("search")) list();
+/** What was read forgivingly in the query, at its place. */
+function problems(answer: SearchPage, now: State): void {
+  const chars = Array.from(now.q);
+  for (const problem of answer.problems ?? []) {
+    byId("hits").prepend(h("li", { class: "query-problem" }, chars.slice(0, problem.from).join(""), h("u", null, chars.slice(problem.from, Math.max(problem.to, problem.from + 1)).join("") || "▯"), chars.slice(problem.to).join(""), h("span", null, `${problem.message}。${problem.hint}`)));
+  }
+}
+
+/** The query's parts: each can be edited in place or taken away. */
+async function chips(dataset: DatasetView, now: State, mine: number): Promise<void> {
+  const box = byId("chips");
+  let parsed: ParsedQuery = { query: now.q, chips: [], problems: [] };
+  if (now.q) {
+    try {
+      parsed = await api<ParsedQuery>("POST", "/api/v1/search/parse", { dataset: dataset.name, query: now.q });
+    } catch {
+      // The search itself says what is wrong.
+    }
+  }
+  if (mine !== turn) return;
+  const join = async (list: Chip[]) => {
+    const joined = list.length ? (await api<ParsedQuery>("POST", "/api/v1/search/parse", { dataset: dataset.name, chips: list })).query : "";
+    change((next) => (next.q = joined));
+  };
+  const remove = (what: () => void) => h("button", { type: "button", "aria-label": t("去掉", "Remove"), onclick: what }, "×");
+  const parts: HTMLElement[] = parsed.chips.map((chip, i) => {
+    const el = h("span", { class: `chip query-chip ${chip.kind}` });
+    const label = h("button", { type: "button", class: "chip-text", title: t("点按编辑", "Edit"), onclick: () => {
+      const edit = h("input", { class: "chip-edit", value: chip.text, size: Math.max(4, chip.text.length + 2), "aria-label": t("编辑条件", "Edit"), onkeydown: (e: Event) => {
+        const key = (e as KeyboardEvent).key;
+        if (key === "Enter" && !(e as KeyboardEvent).isComposing) {
+          e.preventDefault();
+          void join(parsed.chips.map((c, n) => (n === i ? { ...c, text: edit.value } : c)));
+        } else if (key === "Escape") edit.replaceWith(label);
+      }, onblur: () => edit.replaceWith(label) });
+      label.replaceWith(edit);
+      edit.select();
+    } }, chip.label || chip.text);
+    el.append(label, remove(() => void join(parsed.chips.filter((_, n) => n !== i))));
+    return el;
+  });
+  parts.push(...now.within.map((q, i) => h("span", { class: "chip" }, t("结果中：", "within: ") + q, remove(() => change((next) => next.within.splice(i, 1))))));
+  for (const [field, values] of now.filters) {
+    const label = dataset.fields.find((f) => f.name === field)?.label ?? field;
+    parts.push(...values.map((value) => h("span", { class: "chip filter-chip" }, `${label}：${nameOf(dataset, field, value)}`, remove(() => toggle(field, value, false)))));
+  }
+  if (now.from || now.to) parts.push(h("span", { class: "chip filter-chip" }, `${now.from || "…"} – ${now.to || "…"}`, remove(() => change((next) => { next.from = ""; next.to = ""; }))));
+  if (parts.length > 1) parts.push(h("button", { type: "button", class: "quiet", onclick: () => go({ ...state(), q: "", within: [], filters: new Map(), from: "", to: "", offset: 0 }) }, t("全部清除", "Clear")));
+  box.replaceChildren(...parts);
+}
+
+function toggle(field: string, value: string, on: boolean): void {
+  change((next) => {
+    const rest = (next.filters.get(field) ?? []).filter((v) => v !== value);
+    if (on) rest.push(value);
+    if (rest.length) next.filters.set(field, rest);
+    else next.filters.delete(field);
+  });
+}
+
+/** A query that finds little may have been meant otherwise. */
+async function meant(dataset: DatasetView, now: State, total: number, mine: number): Promise<void> {
+  const line = byId("meant");
+  line.hidden = true;
+  if (!now.q || total > 3) return;
+  const found = await api<Correction | null>("POST", "/api/v1/search/correct", { dataset: dataset.name, query: now.q }).catch(() => null);
+  if (!found || mine !== turn) return;
+  line.replaceChildren(t("您要找的是：", "Did you mean: "), h("button", { type: "button", class: "link", onclick: () => change((next) => (next.q = found.query)) }, found.query));
+  line.hidden = false;
+}
+
+function sides(dataset: DatasetView, answer: SearchPage, now: State): void {
+  const shown = facetFields(dataset).filter((name) => answer.facets[name]?.length);
+  byId("facets").replaceChildren(...shown.map((name) => facetSection(dataset, name, answer.facets[name] ?? [], now.filters.get(name) ?? [], (value, on) => toggle(name, value, on))));
+  const box = byId("histogram");
+  const buckets = answer.histogram ?? [];
+  box.hidden = buckets.length < 2;
+  if (!box.hidden) {
+    const field = dataset.fields.find((f) => f.name === dataset.time);
+    box.replaceChildren(h("h2", null, field?.label ?? t("时间", "Time")), histogram(buckets, (from, to) => change((next) => { next.from = from; next.to = to; })));
+  }
+}
+
+function pager(total: number, now: State): void {
+  const turnTo = (offset: number) => () => {
+    go({ ...state(), offset: Math.max(0, offset) });
+    window.scrollTo({ top: 0 });
+  };
+  const pages = Math.ceil(total / PAGE);
+  byId("pager").replaceChildren(...(pages > 1 ? [
+    h("button", { type: "button", id: "previous", disabled: now.offset <= 0, onclick: turnTo(now.offset - PAGE) }, t("上一页", "Previous")),
+    h("span", { class: "num" }, `${Math.floor(now.offset / PAGE) + 1} / ${decimal(pages)}`),
+    h("button", { type: "button", id: "next", disabled: now.offset + PAGE >= total, onclick: turnTo(now.offset + PAGE) }, t("下一页", "Next"))] : []));
+}
+
+attach(input, () => current()?.name ?? "", () => form.requestSubmit());
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const words = input.value.trim();
+  change((next) => {
+    next.dataset = choose.value;
+    if (within.checked && next.q && words !== next.q) next.within = [...next.within, next.q];
+    else if (!within.checked) next.within = [];
+    next.q = words;
+  });
+});
+choose.addEventListener("change", () => change((next) => Object.assign(next, { dataset: choose.value, filters: new Map(), from: "", to: "", sort: "relevance", within: [] })));
+order.addEventListener("change", () => change((next) => (next.sort = order.value)));
+window.addEventListener("popstate", () => void run());
+
+const tools: Record<string, () => void> = {
+  similar: () => dialogs.similar(page),
+  numbers: () => dialogs.numbers(page),
+  saved: () => void dialogs.saved(page),
+  history: () => void dialogs.history(page),
+  save: () => dialogs.save(page),
+  export: () => dialogs.exporting(page),
+  help: () => dialogs.help(),
+};
+document.querySelectorAll<HTMLElement>("[data-tool]").forEach((el) => el.addEventListener("click", () => tools[el.dataset.tool ?? ""]?.()));
+
+/** The next hit with the keyboard. */
+function step(by: number): void {
+  const list = [...document.querySelectorAll<HTMLElement>("#hits > .hit")];
+  const at = list.findIndex((el) => el.contains(document.activeElement));
+  const next = list[Math.min(list.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+document.addEventListener("keydown", (event) => {
+  const target = event.target as HTMLElement;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || target.closest("input, select, textarea, dialog")) return;
+  const hit = target.closest<HTMLElement>(".hit");
+  const keys: Record<string, () => void> = {
+    "/": () => input.select(),
+    "?": () => dialogs.help(),
+    j: () => step(1),
+    k: () => step(-1),
+    ArrowDown: () => step(1),
+    ArrowUp: () => step(-1),
+    "[": () => document.getElementById("previous")?.click(),
+    "]": () => document.getElementById("next")?.click(),
+  };
+  if (hit) {
+    keys["s"] = () => dialogs.similar(page, hit.dataset.id, hit.querySelector("h2")?.textContent ?? "");
+    if (target === hit) keys["Enter"] = () => hit.querySelector<HTMLAnchorElement>("h2 a")?.click();
+  }
+  const act = keys[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+const kept = Number(new URLSearchParams(location.search).get("saved"));
+if (kept) void dialogs.openSaved(page, kept).then((found) => { if (!found) void run(); });
+else void run();

@@ -131,6 +131,7 @@ async fn rights_change_under_an_open_session() {
         dataset: "premises".into(),
         regions: vec!["310104".into()],
         fields: vec![],
+        records: Vec::new(),
         purpose: "联合检查".into(),
         expires: START + 1_000,
     };
