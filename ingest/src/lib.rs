@@ -5,6 +5,7 @@
 //! [`Journal`] makes an import survive a crash. [`Follower`] applies the change log of the records
 //! store, exactly once per store.
 
+pub mod attachment;
 mod cells;
 mod detect;
 mod error;

@@ -103,7 +103,11 @@ pub fn judgment(text: &str) -> Extracted {
             .iter()
             .map(|(part, range)| Section { part: *part, place: page.source(range.clone()) })
             .collect(),
-        outcome: ruling.as_ref().map(|r| ruling::outcome(&page, r, kind)),
+        outcome: ruling.as_ref().map(|r| {
+            let mut outcome = ruling::outcome(&page, r, kind);
+            outcome.text = original(text, outcome.place, ruling::RULING_TEXT);
+            outcome
+        }),
         ..Extracted::default()
     };
     let charges = if kind == Some("criminal") {
@@ -113,6 +117,9 @@ pub fn judgment(text: &str) -> Extracted {
     };
     out.charges = charges.into_iter().map(|(name, range, sure)| found(&page, name, range, sure)).collect();
     out.parties = people;
+    for party in &mut out.parties {
+        party.name = original(text, party.place, usize::MAX);
+    }
     let (cited, sure) = cited(&page, mark.as_ref(), part(Part::Reasoning));
     (out.statutes, out.statutes_confidence) = (cited, sure);
     if let Some((number, sure)) = own {
@@ -124,6 +131,13 @@ pub fn judgment(text: &str) -> Extracted {
     let mut seen = std::collections::HashSet::new();
     out.related.retain(|n| seen.insert(n.text.clone()));
     out
+}
+
+/// The words of the text as it came, without stray spaces and end marks.
+fn original(text: &str, (start, end): (usize, usize), most: usize) -> String {
+    let words: String =
+        text.chars().skip(start).take(end.saturating_sub(start)).filter(|c| !c.is_whitespace()).collect();
+    words.trim_matches(['：', ':', '。']).chars().take(most).collect()
 }
 
 /// Charges and laws named in facts that somebody pasted: what similar cases are looked for by.

@@ -3,6 +3,7 @@
 mod board;
 mod boards;
 mod browser;
+mod cases;
 mod coverage;
 mod crash;
 mod geo;

@@ -423,7 +423,7 @@ pub struct Outcome {
 }
 
 /// Characters of the ruling that are kept.
-const RULING_TEXT: usize = 400;
+pub(super) const RULING_TEXT: usize = 400;
 
 pub(super) fn outcome(page: &Page, ruling: &Range<usize>, kind: Option<&str>) -> Outcome {
     let text = &page.text[ruling.clone()];
@@ -469,13 +469,7 @@ pub(super) fn outcome(page: &Page, ruling: &Range<usize>, kind: Option<&str>) ->
         }
         _ => ("other", 0.4),
     };
-    let mut outcome = Outcome {
-        kind: name,
-        text: text.trim_matches([':', '。']).chars().take(RULING_TEXT).collect(),
-        confidence,
-        place: page.source(ruling.clone()),
-        ..Outcome::default()
-    };
+    let mut outcome = Outcome { kind: name, confidence, place: page.source(ruling.clone()), ..Outcome::default() };
     if kind == Some("criminal") {
         // 决定执行 is the sum of several sentences; the first defendant's come before the second's.
         let first = text.find("二、被告人").map_or(text, |at| &text[..at]);
