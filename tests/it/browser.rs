@@ -292,3 +292,66 @@ fn other_pages_look_right_on_a_desk_and_a_phone() -> Result<()> {
         Ok(())
     })
 }
+
+// modules: L195, L197, L258
+#[test]
+fn a_lawyer_searches_by_keyboard_and_reads_a_case_file() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let browser = Browser::open(1440, 900).await?;
+        browser.login(&city.address, "legal", PASSWORD).await?;
+        browser.page.goto(&format!("{}/cases?dataset=judgment", city.address)).await?;
+        browser.until("hits", "return document.querySelectorAll('#hits .hit').length > 0").await?;
+        // From the keyboard alone: to the box, a Chinese query, to the second hit.
+        let keys =
+            "document.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0], bubbles: true})); return true";
+        let press = async |key: &str| -> Result<()> {
+            browser
+                .script(
+                    &keys
+                        .replace("arguments[0]", &format!("'{key}'"))
+                        .replace("document.dispatch", "(document.activeElement || document.body).dispatch"),
+                )
+                .await?;
+            Ok(())
+        };
+        press("/").await?;
+        ensure!(browser.script("return document.activeElement.id").await? == "q");
+        browser.find("#q").await?.send_keys("“本院认为” 盗窃\u{e007}").await?;
+        browser.until("marks", "return document.querySelectorAll('#hits mark').length > 0 && document.querySelectorAll('#chips .query-chip').length >= 2").await?;
+        ensure!(browser.script("return document.querySelectorAll('#histogram .bar-group').length > 1").await? == true);
+        browser.script("document.activeElement.blur(); return true").await?;
+        press("j").await?;
+        press("j").await?;
+        ensure!(
+            browser
+                .script("return [...document.querySelectorAll('#hits > .hit')].indexOf(document.activeElement)")
+                .await?
+                == 1,
+            "the second hit has the focus"
+        );
+        looks_right(&browser).await?;
+        // A facet narrows and becomes a chip; the chip goes and so does the condition.
+        browser.find("#facets input").await?.click().await?;
+        browser.until("the chip", "return document.querySelectorAll('#chips .filter-chip').length === 1").await?;
+        browser.find("#chips .filter-chip button").await?.click().await?;
+        browser.until("no chip", "return document.querySelectorAll('#chips .filter-chip').length === 0 && document.querySelectorAll('#hits .hit').length > 0").await?;
+        browser.find("#hits li a").await?.click().await?;
+        browser.until("the case file", "return document.querySelectorAll('.text mark').length > 0 && document.querySelectorAll('#party-list dt').length > 0 && document.querySelectorAll('#look-list li').length > 0").await?;
+        browser.find("#mark-next").await?.click().await?;
+        ensure!(browser.script("return document.querySelectorAll('mark.current').length").await? == 1);
+        ensure!(
+            browser.script("return document.querySelectorAll('.text p[data-part]').length >= 4").await? == true,
+            "the parts of the judgment"
+        );
+        looks_right(&browser).await?;
+        browser.page.set_window_size(390, 844).await?;
+        looks_right(&browser).await?;
+        browser.page.goto(&format!("{}/grants", city.address)).await?;
+        browser.until("the form", "return document.querySelectorAll('#g-dataset option').length > 2").await?;
+        looks_right(&browser).await?;
+        let complaints = browser.complaints().await?;
+        ensure!(complaints.is_empty(), "{complaints:?}");
+        Ok(())
+    })
+}

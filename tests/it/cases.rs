@@ -390,7 +390,7 @@ fn kept_searches_tell_of_new_hits_and_watch_nobody() -> Result<()> {
     Ok(())
 }
 
-// modules: L031
+// modules: L031, L195, L196, L197
 #[test]
 fn a_report_and_lists_are_exported_and_numbers_checked() -> Result<()> {
     let server = planted()?;
