@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::GeoError;
+use crate::fit::{BursaWolf, Helmert};
 use crate::projection;
 
 /// A coordinate system. As text (`Display`, `FromStr`, serde) it is its id: `wgs84`, `cgcs2000`,
@@ -156,6 +157,16 @@ pub enum Method {
     Proj,
 }
 
+/// What control points add to a definition by PROJ string.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ControlFit {
+    /// From the plane of the PROJ string to the plane of the points.
+    Helmert(Helmert),
+    /// From CGCS2000 to the ellipsoid of the PROJ string, geocentric.
+    BursaWolf(BursaWolf),
+}
+
 /// A definition file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,6 +179,9 @@ pub struct CrsDefinition {
     pub method: Method,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
+    /// Fitted to control points and signed off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<ControlFit>,
     /// `lon,lat` or `east,north`: what this library takes and gives.
     pub axes: String,
     /// `degree` or `metre`.
@@ -208,6 +222,9 @@ impl CrsDefinition {
                 return Err(fail(format!("{} takes no definition", def.id)));
             }
             (_, None) => {}
+        }
+        if def.fit.is_some() && def.method != Method::Proj {
+            return Err(fail(format!("{} takes no fit", def.id)));
         }
         let [west, south, east, north] = def.bounds;
         if !(west < east && south < north) {
@@ -269,6 +286,16 @@ impl CrsRegistry {
                 registry.defs.insert(def.id, Arc::new(def));
             }
         }
+        Ok(registry)
+    }
+
+    /// The same with another definition of a system, checked.
+    pub fn with(&self, definition: CrsDefinition) -> Result<Self, GeoError> {
+        let json = serde_json::to_string(&definition)
+            .map_err(|e| GeoError::Definition { name: definition.id.to_string(), reason: e.to_string() })?;
+        let definition = CrsDefinition::parse(&definition.id.to_string(), &json)?;
+        let mut registry = self.clone();
+        registry.defs.insert(definition.id, Arc::new(definition));
         Ok(registry)
     }
 

@@ -13,12 +13,15 @@
 mod address;
 mod baidu;
 mod crs;
+mod datum;
 mod error;
 mod fit;
 mod gauss;
 mod gazetteer;
 mod gcj;
 mod geometry;
+mod heat;
+mod history;
 mod mercator;
 mod proj_db;
 mod projection;
@@ -32,16 +35,21 @@ mod transform;
 pub mod units;
 
 pub use address::{Address, Direction, HouseNumber, Offset, Part, PartKind};
-pub use crs::{AxisOrder, Crs, CrsDefinition, CrsRegistry, Method, Status};
+pub use crs::{AxisOrder, ControlFit, Crs, CrsDefinition, CrsRegistry, Method, Status};
+pub use datum::Ellipsoid;
 pub use error::{GeoError, PointError};
 pub use fit::{BursaWolf, Helmert};
 pub use fit::{ControlPair, ControlPair3, FitReport, FitRules, Refusal, Residual, fit_bursa_wolf, fit_helmert};
 pub use gazetteer::{Gazetteer, GazetteerBuilder, GazetteerRow, Match, MatchLevel, Nearest};
 pub use gcj::{ACCEPTED_AREA, bd09_to_gcj02, gcj02_to_bd09, gcj02_to_wgs84, in_accepted_area, wgs84_to_gcj02};
 pub use geometry::{GeometryError, transform_geojson};
+pub use heat::{Cluster, DensityGrid, HexBin, clusters, density, hex_bins};
+pub use history::{RegionHistory, RegionVersion};
 pub use proj_db::set_cache_dir;
 pub use region::{Level, Predecessor, Region, RegionSet, SNAP_M};
 pub use region_check::{Neighbour, ProblemKind, RegionCheck, RegionProblem};
-pub use stream::{BadRow, Column, CsvOptions, StreamError, StreamSummary, stream_csv, stream_geojson};
+pub use stream::{
+    BadRow, Column, CsvOptions, StreamError, StreamSummary, stream_csv, stream_geojson, stream_geojson_with,
+};
 pub use transform::{Batch, OutOfArea, Transform, TransformBuilder, TransformInfo};
 pub use units::{BBox, EastNorth, LonLat, Position};

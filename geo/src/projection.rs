@@ -79,7 +79,12 @@ impl Recipe {
             if skip(i) {
                 continue;
             }
-            if let Some(q) = direct.and_then(|zone| zone.forward(*p)) {
+            let own = match &direct {
+                Some((zone, false)) => zone.forward(*p),
+                Some((zone, true)) => zone.inverse(*p),
+                None => None,
+            };
+            if let Some(q) = own {
                 *p = q;
                 continue;
             }
@@ -100,12 +105,14 @@ impl Recipe {
         }
     }
 
-    /// The Gauss-Kruger zone of a conversion that needs no PROJ: to it from longitude and latitude,
-    /// which PROJ takes as equal on CGCS2000 and WGS-84.
-    fn direct(&self) -> Option<gauss::Zone> {
+    /// The transverse Mercator of a conversion that needs no PROJ, and whether it is the way back;
+    /// PROJ takes longitude and latitude as equal on CGCS2000 and WGS-84.
+    fn direct(&self) -> Option<(gauss::Zone, bool)> {
         match self {
-            Recipe::Epsg { from: 4326 | 4490, to } => gauss::zone(*to),
-            _ => None,
+            Recipe::Epsg { from: 4326 | 4490, to } => Some((gauss::zone(*to)?, false)),
+            Recipe::Epsg { from, to: 4326 | 4490 } => Some((gauss::zone(*from)?, true)),
+            Recipe::Plane { definition, inverse } => Some((gauss::of_definition(definition)?, *inverse)),
+            Recipe::Epsg { .. } => None,
         }
     }
 
@@ -217,7 +224,8 @@ mod tests {
         {
             for hub in [4490, 4326] {
                 let forward = Recipe::Epsg { from: hub, to: code };
-                let zone = forward.direct().unwrap();
+                let back = Recipe::Epsg { from: code, to: hub };
+                let (zone, false) = forward.direct().unwrap() else { panic!("forward") };
                 for i in 0..400 {
                     let f = f64::from(i);
                     let p = [meridian - 9.9 + (f * 0.731) % 19.8, -60.0 + (f * 1.37) % 148.0];
@@ -226,11 +234,45 @@ mod tests {
                         (ours[0] - theirs[0]).abs() < 2e-8 && (ours[1] - theirs[1]).abs() < 2e-8,
                         "{code} {p:?} {ours:?} {theirs:?}"
                     );
+                    // The way back asks for no more longitude than the equator's ten degrees have metres.
+                    if let Some(q) = zone.inverse(theirs) {
+                        let theirs = by_proj(&back, theirs);
+                        assert!(
+                            (q[0] - theirs[0]).abs() < 1e-12 / p[1].to_radians().cos()
+                                && (q[1] - theirs[1]).abs() < 1e-12,
+                            "{code} {p:?} {q:?} {theirs:?}"
+                        );
+                    }
                 }
             }
         }
         assert_eq!(gauss::zone(4490), None);
         assert_eq!(gauss::zone(4555), None);
+    }
+
+    #[test]
+    fn our_city_planes_are_those_of_proj() {
+        for definition in [
+            "+proj=tmerc +lat_0=0 +lon_0=121.46444444444444 +k=1 +x_0=-257.85859273 +y_0=-3457087.73141366 +a=6378153.3398 +rf=298.257222101",
+            "+proj=tmerc +lat_0=0 +lon_0=121.4671519444444 +k=1 +x_0=8 +y_0=-3457143.04 +ellps=krass",
+            "+proj=tmerc +lat_0=31.235434 +lon_0=121.467163 +k=0.9999 +ellps=WGS84",
+        ] {
+            let there = Recipe::Plane { definition: definition.into(), inverse: false };
+            let back = Recipe::Plane { definition: definition.into(), inverse: true };
+            assert!(there.direct().is_some() && back.direct().is_some());
+            for i in 0..200 {
+                let p = [119.0 + f64::from(i) * 0.025, 29.0 + f64::from(i % 17) * 0.3];
+                let (ours, theirs) = (run(&there, &[p])[0], by_proj(&there, p));
+                assert!(
+                    (ours[0] - theirs[0]).abs() < 2e-8 && (ours[1] - theirs[1]).abs() < 2e-8,
+                    "{ours:?} {theirs:?}"
+                );
+                let again = run(&back, &[ours])[0];
+                assert!((again[0] - p[0]).abs() < 1e-12 && (again[1] - p[1]).abs() < 1e-12, "{again:?} {p:?}");
+            }
+        }
+        assert!(gauss::of_definition("+proj=tmerc +lon_0=121 +ellps=krass +towgs84=1,2,3").is_none());
+        assert!(gauss::of_definition("+proj=lcc +lat_1=30 +lat_2=32").is_none());
     }
 
     #[test]

@@ -27,9 +27,27 @@ pub enum Level {
     Street,
     NeighbourhoodCommittee,
     GridCell,
+    /// Drawn by somebody for a purpose: a park, a security perimeter. May overlap others.
+    Area,
 }
 
 impl Level {
+    pub const ALL: [Level; 6] =
+        [Level::City, Level::District, Level::Street, Level::NeighbourhoodCommittee, Level::GridCell, Level::Area];
+
+    /// As in JSON: `district`, `street` ...
+    pub fn id(self) -> &'static str {
+        ["city", "district", "street", "neighbourhood_committee", "grid_cell", "area"][self as usize]
+    }
+
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|l| l.id() == id)
+    }
+
+    pub fn zh(self) -> &'static str {
+        ["市", "区", "街道（镇）", "居村委", "网格", "自定义区域"][self as usize]
+    }
+
     /// By the length of a code: six digits district, nine street, twelve neighbourhood committee.
     fn of_code(code: &str) -> Self {
         match code.len() {
@@ -139,6 +157,7 @@ struct FactsFile {
     regions: Vec<Facts>,
 }
 
+#[derive(Clone)]
 struct Boxed {
     envelope: AABB<[f64; 2]>,
     index: usize,
@@ -153,6 +172,7 @@ impl RTreeObject for Boxed {
 }
 
 /// Regions of one level that do not overlap, with the ways to find one.
+#[derive(Clone)]
 pub struct RegionSet {
     /// By code.
     regions: Vec<Region>,
@@ -178,8 +198,9 @@ impl RegionSet {
     }
 
     /// Regions from a GeoJSON FeatureCollection in WGS-84 whose features are (multi)polygons with
-    /// the properties `code` and `name`, and if known `name_en`, `population_2020`,
-    /// `land_area_km2`, `label` (`[lon, lat]`).
+    /// the properties `code` (or `adcode`, 区划代码) and `name` (or 名称), and if known `name_en`,
+    /// `population_2020`, `land_area_km2`, `label` (`[lon, lat]`), `valid_from` and `valid_to` (dates),
+    /// `level` (otherwise by the length of the code).
     pub fn from_geojson(json: &str) -> Result<Self, GeoError> {
         Self::from_parts(json, None)
     }
@@ -197,7 +218,10 @@ impl RegionSet {
         for (n, feature) in collection.features.into_iter().enumerate() {
             let at = |what: &str| GeoError::Regions(format!("feature {}: {what}", n + 1));
             let properties = feature.properties.unwrap_or_default();
-            let code = text(&properties, "code").ok_or_else(|| at("property code is missing"))?;
+            let code = ["code", "adcode", "CODE", "区划代码", "代码"]
+                .into_iter()
+                .find_map(|key| text(&properties, key))
+                .ok_or_else(|| at("property code is missing"))?;
             let geometry = feature.geometry.ok_or_else(|| at("geometry is missing"))?;
             let shape = match &geometry.value {
                 GeometryValue::Polygon { coordinates } => MultiPolygon(vec![polygon(coordinates)]),
@@ -251,6 +275,35 @@ impl RegionSet {
         Ok(Self { regions, tree, codes, names, geojson, sources })
     }
 
+    /// The same regions with what another set knows of their codes: English names, population, land
+    /// area and predecessors, where this set does not say.
+    pub fn with_facts_of(mut self, known: &RegionSet) -> Result<Self, GeoError> {
+        for region in &mut self.regions {
+            let Some(other) = known.get(&region.code) else { continue };
+            if region.name_en.is_empty() {
+                region.name_en.clone_from(&other.name_en);
+            }
+            if region.population_2020 == 0 {
+                region.population_2020 = other.population_2020;
+            }
+            if region.land_area_km2 == 0.0 {
+                region.land_area_km2 = other.land_area_km2;
+            }
+            if region.predecessors.is_empty() {
+                region.predecessors.clone_from(&other.predecessors);
+                region.valid_from = region.valid_from.or(other.valid_from);
+                region.note.clone_from(&other.note);
+            }
+        }
+        Self::build(self.regions, self.sources)
+    }
+
+    /// The level of the regions, if they all have one.
+    pub fn level(&self) -> Option<Level> {
+        let first = self.regions.first()?.level;
+        self.regions.iter().all(|r| r.level == first).then_some(first)
+    }
+
     /// The same regions with other shapes, in the same order. A shape without area stays as it was.
     pub(crate) fn with_shapes(&self, shapes: Vec<MultiPolygon<f64>>) -> Result<Self, GeoError> {
         let mut regions = self.regions.clone();
@@ -278,6 +331,18 @@ impl RegionSet {
             .filter(|i| self.regions[*i].prepared.contains(lon, lat))
             .min()
             .map(|i| &self.regions[i])
+    }
+
+    /// All regions whose shape contains the point, by code: drawn areas may overlap.
+    pub fn containing(&self, lon: f64, lat: f64) -> Vec<&Region> {
+        let mut found: Vec<usize> = self
+            .tree
+            .locate_in_envelope_intersecting(AABB::from_point([lon, lat]))
+            .map(|b| b.index)
+            .filter(|i| self.regions[*i].prepared.contains(lon, lat))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|i| &self.regions[i]).collect()
     }
 
     /// The region with the nearest border within `metres` of a point outside all.
@@ -376,7 +441,19 @@ fn polygon(rings: &[Vec<Position>]) -> Polygon<f64> {
 }
 
 fn text(properties: &JsonObject, key: &str) -> Option<String> {
-    properties.get(key)?.as_str().map(str::to_owned)
+    match properties.get(key)? {
+        serde_json::Value::String(text) => Some(text.trim().to_owned()),
+        // Some files write codes as numbers.
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn date(properties: &JsonObject, key: &str) -> Result<Option<NaiveDate>, String> {
+    match text(properties, key).filter(|t| !t.is_empty()) {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| format!("{key} is no date such as 2026-01-01: {text}")),
+    }
 }
 
 fn region(
@@ -394,22 +471,26 @@ fn region(
         Some(facts) => facts,
         None => Facts {
             code: code.clone(),
-            name: text(properties, "name").ok_or("property name is missing")?,
+            name: ["name", "NAME", "名称", "区划名称"]
+                .into_iter()
+                .find_map(|key| text(properties, key))
+                .ok_or("property name is missing")?,
             name_en: text(properties, "name_en").unwrap_or_default(),
             population_2020: properties.get("population_2020").and_then(|v| v.as_u64()).unwrap_or(0),
             land_area_km2: properties.get("land_area_km2").and_then(|v| v.as_f64()).unwrap_or(0.0),
-            valid_from: None,
-            valid_to: None,
+            valid_from: date(properties, "valid_from")?,
+            valid_to: date(properties, "valid_to")?,
             note: String::new(),
             predecessors: vec![],
         },
     };
+    let level = text(properties, "level").and_then(|id| Level::from_id(&id));
     let label = properties
         .get("label")
         .and_then(|v| serde_json::from_value::<[f64; 2]>(v.clone()).ok())
         .map_or_else(|| prepared.label_point(), Into::into);
     Ok(Region {
-        level: Level::of_code(&code),
+        level: level.unwrap_or_else(|| Level::of_code(&code)),
         code,
         name: facts.name,
         name_en: facts.name_en,

@@ -62,13 +62,21 @@ pub struct CsvOptions {
     pub delimiter: u8,
     pub x_out: String,
     pub y_out: String,
+    /// A third new column with the reason why a row was not converted.
+    pub error_out: Option<String>,
 }
 
 impl CsvOptions {
     /// New columns named after the target: `gcj02_x`, `gcj02_y`.
     pub fn new(x: Column, y: Column, transform: &Transform) -> Self {
         let to = transform.to();
-        Self { x, y, delimiter: b',', x_out: format!("{to}_x"), y_out: format!("{to}_y") }
+        Self { x, y, delimiter: b',', x_out: format!("{to}_x"), y_out: format!("{to}_y"), error_out: None }
+    }
+
+    /// With a column for reasons: `gcj02_error`.
+    pub fn with_errors(mut self, transform: &Transform) -> Self {
+        self.error_out = Some(format!("{}_error", transform.to()));
+        self
     }
 }
 
@@ -97,7 +105,7 @@ pub fn stream_csv(
     let columns = [column(&record, options.delimiter, &options.x)?, column(&record, options.delimiter, &options.y)?];
     let d = options.delimiter;
     output.write_all(&record)?;
-    for name in [&options.x_out, &options.y_out] {
+    for name in [Some(&options.x_out), Some(&options.y_out), options.error_out.as_ref()].into_iter().flatten() {
         output.write_all(&[d])?;
         output.write_all(name.as_bytes())?;
     }
@@ -105,6 +113,7 @@ pub fn stream_csv(
     line += taken;
     let decimals = if transform.to().is_geographic() { 9 } else { 4 };
     let mut text = Vec::new();
+    let mut text_out = Vec::new();
     let mut rows: Vec<(u64, usize, Option<&'static str>)> = Vec::with_capacity(BATCH);
     let mut points: Vec<[f64; 2]> = Vec::with_capacity(BATCH);
     loop {
@@ -150,17 +159,58 @@ pub fn stream_csv(
             if let Some((code, reason)) = bad {
                 summary.bad += 1;
                 output.write_all(&[d, d])?;
+                if options.error_out.is_some() {
+                    // No delimiter or quote is in any reason but commas.
+                    write!(output, "{}\"{reason}\"", char::from(d))?;
+                }
                 on_bad(BadRow { row: *at, code, reason });
             } else {
                 summary.converted += 1;
-                let d = char::from(d);
-                write!(output, "{d}{:.decimals$}{d}{:.decimals$}", points[i][0], points[i][1])?;
+                text_out.clear();
+                for v in points[i] {
+                    text_out.push(d);
+                    push_fixed(&mut text_out, v, decimals);
+                }
+                if options.error_out.is_some() {
+                    text_out.push(d);
+                }
+                output.write_all(&text_out)?;
             }
             output.write_all(ending)?;
         }
     }
     output.flush()?;
     Ok(summary)
+}
+
+/// A number with a fixed count of decimals, as `{:.9}` writes it but several times faster; larger
+/// numbers than a place on Earth has go the long way.
+fn push_fixed(out: &mut Vec<u8>, v: f64, decimals: usize) {
+    let scaled = v * 10f64.powi(decimals as i32);
+    if scaled.abs() >= 4.5e15 {
+        // Writing to a vector does not fail.
+        let _ = write!(out, "{v:.decimals$}");
+        return;
+    }
+    let rounded = scaled.round_ties_even() as i64;
+    if rounded < 0 {
+        out.push(b'-');
+    }
+    let mut left = rounded.unsigned_abs();
+    let mut digits = [b'0'; 24];
+    let mut at = digits.len();
+    let mut written = 0;
+    while left > 0 || written <= decimals {
+        if written == decimals && decimals > 0 {
+            at -= 1;
+            digits[at] = b'.';
+        }
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        written += 1;
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// Appends a record with its line ending (quoted fields may hold line breaks) and gives its number
@@ -248,7 +298,20 @@ pub fn stream_geojson(
     output: impl Write,
     on_bad: impl FnMut(BadRow),
 ) -> Result<StreamSummary, StreamError> {
-    let mut work = Work { transform, output, on_bad, summary: StreamSummary::default(), io: None };
+    stream_geojson_with(transform, input, output, on_bad, |_| vec![])
+}
+
+/// Like [`stream_geojson`]; at the end of a FeatureCollection further members are written (RFC 7946,
+/// 6.1: foreign members), such as a report.
+pub fn stream_geojson_with(
+    transform: &Transform,
+    input: impl Read,
+    output: impl Write,
+    on_bad: impl FnMut(BadRow),
+    tail: impl FnOnce(&StreamSummary) -> Vec<(String, Value)>,
+) -> Result<StreamSummary, StreamError> {
+    let tail: Tail = Some(Box::new(tail));
+    let mut work = Work { transform, output, on_bad, summary: StreamSummary::default(), io: None, tail };
     let mut reader = serde_json::Deserializer::from_reader(io::BufReader::new(input));
     let done = Top(&mut work).deserialize(&mut reader);
     if let Some(e) = work.io.take() {
@@ -260,11 +323,15 @@ pub fn stream_geojson(
     Ok(work.summary)
 }
 
+/// What writes the last members of a collection.
+type Tail<'a> = Option<Box<dyn FnOnce(&StreamSummary) -> Vec<(String, Value)> + 'a>>;
+
 struct Work<'a, W, F> {
     transform: &'a Transform,
     output: W,
     on_bad: F,
     summary: StreamSummary,
+    tail: Tail<'a>,
     /// The writer's error: the JSON reader cannot carry it.
     io: Option<io::Error>,
 }
@@ -334,6 +401,8 @@ impl<'de, W: Write, F: FnMut(BadRow)> Visitor<'de> for Top<'_, '_, W, F> {
             }
         }
         if features {
+            let tail = self.0.tail.take().map(|tail| tail(&self.0.summary)).unwrap_or_default();
+            others.extend(tail);
             for (key, value) in &others {
                 self.0.put(b",")?;
                 self.0.json(&Value::from(key.as_str()))?;
@@ -378,5 +447,29 @@ impl<'de, W: Write, F: FnMut(BadRow)> Visitor<'de> for Features<'_, '_, W, F> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::push_fixed;
+
+    #[test]
+    fn numbers_are_written_as_the_standard_library_writes_them() {
+        for v in [0.0, -0.25, 121.484_782_472, -3_457_087.731_4, 0.000_000_001, 1e-12, 44251.35, -0.000_4, 9e15, 180.0]
+        {
+            for decimals in [4, 9] {
+                let mut out = Vec::new();
+                push_fixed(&mut out, v, decimals);
+                let theirs = format!("{v:.decimals$}");
+                // What rounds to nothing has no sign here.
+                let theirs = if theirs.bytes().all(|b| matches!(b, b'-' | b'0' | b'.')) {
+                    theirs.replace('-', "")
+                } else {
+                    theirs
+                };
+                assert_eq!(String::from_utf8(out).unwrap(), theirs);
+            }
+        }
     }
 }

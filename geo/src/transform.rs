@@ -7,8 +7,11 @@
 use serde::Serialize;
 
 use crate::baidu;
-use crate::crs::{Crs, CrsRegistry, Status};
+use crate::crs::{ControlFit, Crs, CrsRegistry, Status};
+use crate::datum::{Datum, Ellipsoid};
 use crate::error::{GeoError, PointError};
+use crate::fit::Helmert;
+use crate::gauss;
 use crate::gcj;
 use crate::mercator;
 use crate::projection::{self, Recipe};
@@ -55,6 +58,12 @@ enum Step {
     MercatorForward,
     MercatorInverse,
     Proj(Recipe),
+    /// Fitted to control points.
+    Plane(Helmert),
+    Datum {
+        datum: Datum,
+        inverse: bool,
+    },
 }
 
 impl Step {
@@ -148,7 +157,7 @@ impl<'a> TransformBuilder<'a> {
             Crs::Bd09 => vec![Step::BdInverse, Step::GcjInverse],
             Crs::Bd09Mercator => vec![Step::BaiduInverse, Step::BdInverse, Step::GcjInverse],
             Crs::WebMercator => vec![Step::MercatorInverse],
-            Crs::Sh2000 | Crs::ShCity => vec![self.plane(crs, true)?],
+            Crs::Sh2000 | Crs::ShCity => self.plane(crs, true)?,
             Crs::Epsg(code) => vec![Step::Proj(Recipe::Epsg { from: code, to: hub(other) })],
         })
     }
@@ -160,18 +169,37 @@ impl<'a> TransformBuilder<'a> {
             Crs::Bd09 => vec![Step::GcjForward, Step::BdForward],
             Crs::Bd09Mercator => vec![Step::GcjForward, Step::BdForward, Step::BaiduForward],
             Crs::WebMercator => vec![Step::MercatorForward],
-            Crs::Sh2000 | Crs::ShCity => vec![self.plane(crs, false)?],
+            Crs::Sh2000 | Crs::ShCity => self.plane(crs, false)?,
             Crs::Epsg(code) => vec![Step::Proj(Recipe::Epsg { from: hub(other), to: code })],
         })
     }
 
-    fn plane(&self, crs: Crs, inverse: bool) -> Result<Step, GeoError> {
-        let definition = self
-            .registry
-            .get(crs)
-            .and_then(|d| d.definition.clone())
-            .ok_or_else(|| GeoError::UnknownCrs(crs.to_string()))?;
-        Ok(Step::Proj(Recipe::Plane { definition, inverse }))
+    /// The projection of a plane system with what control points add to it.
+    fn plane(&self, crs: Crs, inverse: bool) -> Result<Vec<Step>, GeoError> {
+        let found = self.registry.get(crs);
+        let known = found.and_then(|d| Some((d.definition.clone()?, d.fit)));
+        let (definition, fit) = known.ok_or_else(|| GeoError::UnknownCrs(crs.to_string()))?;
+        let fail = |reason: &str| GeoError::Definition { name: crs.to_string(), reason: reason.to_owned() };
+        let mut steps = Vec::new();
+        match fit {
+            Some(ControlFit::BursaWolf(fit)) => {
+                let (a, rf) = gauss::ellipsoid_of(&definition)
+                    .ok_or_else(|| fail("a seven-parameter fit needs +ellps=krass, GRS80 or WGS84, or +a and +rf"))?;
+                let datum = Datum { fit, from: Ellipsoid::CGCS2000, to: Ellipsoid { a, rf } };
+                steps.push(Step::Datum { datum, inverse });
+                steps.push(Step::Proj(Recipe::Plane { definition, inverse }));
+            }
+            Some(ControlFit::Helmert(fit)) => {
+                let fit = if inverse { fit.inverse().ok_or_else(|| fail("the fit has no extent"))? } else { fit };
+                steps.push(Step::Proj(Recipe::Plane { definition, inverse }));
+                steps.push(Step::Plane(fit));
+            }
+            None => steps.push(Step::Proj(Recipe::Plane { definition, inverse })),
+        }
+        if inverse {
+            steps.reverse();
+        }
+        Ok(steps)
     }
 
     fn describe(&self, from: Crs, to: Crs, steps: &[Step]) -> Result<TransformInfo, GeoError> {
@@ -364,6 +392,16 @@ impl Transform {
                 Step::MercatorInverse => {
                     for p in block.iter_mut() {
                         *p = mercator::inverse(*p);
+                    }
+                }
+                Step::Plane(fit) => {
+                    for p in block.iter_mut() {
+                        *p = fit.apply(*p);
+                    }
+                }
+                Step::Datum { datum, inverse } => {
+                    for p in block.iter_mut() {
+                        *p = if *inverse { datum.inverse(*p) } else { datum.forward(*p) };
                     }
                 }
                 Step::Proj(recipe) => {

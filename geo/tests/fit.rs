@@ -154,3 +154,39 @@ fn seven_parameters_come_back() {
         .collect();
     assert!(fit_bursa_wolf(&line, &FitRules::default()).is_err());
 }
+
+#[test]
+fn a_signed_fit_becomes_the_definition_of_a_system() {
+    use zonglan_geo::{BursaWolf, ControlFit, Crs, CrsRegistry, Helmert, Status, Transform};
+    let shipped = CrsRegistry::builtin();
+    for (crs, fit) in [
+        (Crs::Sh2000, ControlFit::Helmert(Helmert { a: 1.000_01, b: 2e-5, tx: -3.5, ty: 12.25 })),
+        (
+            Crs::ShCity,
+            ControlFit::BursaWolf(BursaWolf { t: [-15.0, 120.0, 80.0], r_arcsec: [0.3, -0.5, 1.2], m_ppm: -3.0 }),
+        ),
+    ] {
+        let mut definition = (**shipped.get(crs).unwrap()).clone();
+        definition.version = 7;
+        definition.status = Status::Verified;
+        definition.accuracy_m = Some(0.02);
+        definition.fit = Some(fit);
+        let registry = shipped.with(definition).unwrap();
+        let there = Transform::builder(Crs::Cgcs2000, crs).registry(&registry).build().unwrap();
+        let back = Transform::builder(crs, Crs::Cgcs2000).registry(&registry).build().unwrap();
+        let plain = Transform::new(Crs::Cgcs2000, crs).unwrap();
+        assert_eq!(there.info().status, Status::Verified);
+        assert!(there.info().version.contains(&format!("{crs}@7")), "{}", there.info().version);
+        let (x, y) = there.point(121.6, 31.3).unwrap();
+        let (px, py) = plain.point(121.6, 31.3).unwrap();
+        if let ControlFit::Helmert(h) = fit {
+            assert_eq!([x, y], h.apply([px, py]));
+        }
+        assert!((x - px).hypot(y - py) > 1.0);
+        let (lon, lat) = back.point(x, y).unwrap();
+        assert!((lon - 121.6).abs() < 1e-11 && (lat - 31.3).abs() < 1e-11, "{lon} {lat}");
+    }
+    let mut wrong = (**shipped.get(Crs::Wgs84).unwrap()).clone();
+    wrong.fit = Some(ControlFit::Helmert(Helmert { a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 }));
+    assert!(shipped.with(wrong).is_err());
+}
