@@ -34,6 +34,7 @@ pub struct Inner {
     pub live: Live,
     pub metrics: Metrics,
     pub models: crate::models::Models,
+    pub geo: crate::geo::Geo,
     pub clock: Arc<dyn Clock>,
     /// Everything here is generated.
     pub demo: bool,
@@ -83,6 +84,7 @@ impl App {
             let (catalogue, config) = (catalogue.clone(), config.clone());
             tokio::task::spawn_blocking(move || open_engines(&config, &catalogue)).await??
         };
+        let geo = crate::geo::Geo::open(&dir, &store).await?;
         let operator = crate::operator::create(&dir)?;
         let inner = Inner {
             catalogue: RwLock::new(catalogue),
@@ -92,6 +94,7 @@ impl App {
             live: Live::default(),
             metrics: Metrics::default(),
             models: crate::models::Models::new(&dir),
+            geo,
             requests: limiter(Quota::per_second, config.limits.requests_per_second),
             waiting: crate::jobs::Waiting::default(),
             stopping: CancellationToken::new(),

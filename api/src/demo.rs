@@ -102,6 +102,7 @@ pub async fn make(app: &App, follower: &Arc<Follower>) -> anyhow::Result<()> {
         total += rows;
         eprintln!("  {name:<18} {rows:>9} rows  {:>6.1} s", began.elapsed().as_secs_f64());
     }
+    gazetteer(app, &city).await?;
     follow::catch_up(app, follower).await?;
     marker.complete = true;
     write_marker(&app.config.data.dir, &marker)?;
@@ -117,6 +118,19 @@ fn city(marker: &Marker) -> anyhow::Result<DemoCity> {
     let options =
         DemoOptions { seed: marker.seed, incidents: marker.rows, until: marker.until, narratives: marker.narratives };
     Ok(DemoCity::new(options)?)
+}
+
+/// The standard addresses that the city's events happen at.
+async fn gazetteer(app: &App, city: &Arc<DemoCity>) -> anyhow::Result<()> {
+    use zonglan_geo::{Crs, Transform};
+    let began = Instant::now();
+    let file = tempfile::Builder::new().suffix(".csv").tempfile_in(app.folder("spool")?)?;
+    std::fs::write(file.path(), city.city().addresses_csv())?;
+    let same = Transform::new(Crs::Wgs84, Crs::Wgs84).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let done = app.geo.import_places(&app.store, file.path(), same, "演示城市（生成）", "demo").await;
+    let rows = done.map_err(|e| anyhow::anyhow!("gazetteer: {e}"))?.summary.converted;
+    eprintln!("  {:<18} {rows:>9} rows  {:>6.1} s", "gazetteer", began.elapsed().as_secs_f64());
+    Ok(())
 }
 
 /// Generates a dataset on one thread and writes it to each store on its own.

@@ -41,6 +41,7 @@ struct Waiter {
 /// Registers the handlers; after this [`crate::store::Jobs::start`] may be called.
 pub fn register(app: &App) {
     app.store.jobs.register(IMPORT, Arc::new(ImportHandler { app: app.clone() }));
+    crate::geo::jobs::register(app);
 }
 
 /// Submits an import and returns the job's id and its outcome to come.

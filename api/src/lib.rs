@@ -10,6 +10,7 @@ pub mod extract;
 pub mod extracting;
 pub mod follow;
 pub mod frames;
+pub mod geo;
 pub mod imports;
 pub mod jobs;
 pub mod live;

@@ -20,9 +20,10 @@ use zonglan_catalog::Catalogue;
 pub fn router(app: &App) -> Router {
     let (streams, _) = streams().split_for_parts();
     let (uploads, _) = uploads(app.config.server.import_mb).split_for_parts();
+    let (places, _) = places().split_for_parts();
     let (answers, _) = answers().split_for_parts();
     let timed = answers.merge(html()).layer(from_fn_with_state(app.clone(), middleware::limit_time));
-    middleware::apply(timed.merge(streams).merge(uploads).fallback(pages::missing), app)
+    middleware::apply(timed.merge(streams).merge(uploads).merge(places).fallback(pages::missing), app)
 }
 
 /// Answers that are over soon: they have a time limit.
@@ -73,8 +74,20 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(imports::quarantine))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get, jobs::cancel))
-        .routes(routes!(geo::transform))
-        .routes(routes!(geo::regions))
+        .routes(routes!(geo::systems))
+        .routes(routes!(geo::addresses::geocode))
+        .routes(routes!(geo::addresses::reverse))
+        .routes(routes!(geo::addresses::fused))
+        .routes(routes!(geo::addresses::review))
+        .routes(routes!(geo::regions::list))
+        .routes(routes!(geo::regions::get))
+        .routes(routes!(geo::regions::tile))
+        .routes(routes!(geo::regions::boundaries))
+        .routes(routes!(geo::regions::withdraw))
+        .routes(routes!(geo::regions::create_area))
+        .routes(routes!(geo::regions::delete_area))
+        .routes(routes!(geo::fits::list, geo::fits::create))
+        .routes(routes!(geo::fits::decide))
         .routes(routes!(models::list))
         .routes(routes!(models::deadline))
         .routes(routes!(models::security_index))
@@ -97,6 +110,21 @@ fn streams() -> OpenApiRouter<App> {
         .routes(routes!(events::watch))
         .routes(routes!(exports::create, exports::get))
         .routes(routes!(search_exports::create))
+}
+
+/// Coordinates and places: half a million points in a body, files of any length. Handlers limit what
+/// they keep in memory themselves.
+fn places() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(geo::transform::transform))
+        .routes(routes!(geo::transform::result))
+        .routes(routes!(geo::addresses::batch))
+        .routes(routes!(geo::addresses::gazetteer, geo::addresses::import_gazetteer))
+        .routes(routes!(geo::regions::locate))
+        .routes(routes!(geo::regions::within))
+        .routes(routes!(geo::regions::import))
+        .routes(routes!(geo::heat::heat))
+        .layer(DefaultBodyLimit::disable())
 }
 
 /// Files to import: large, and as slow as the line they come over.
@@ -133,7 +161,7 @@ fn html() -> Router<App> {
 
 /// The OpenAPI document of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = answers().merge(streams()).merge(uploads(0)).into_openapi();
+    let mut document = answers().merge(streams()).merge(places()).merge(uploads(0)).into_openapi();
     // The document is that of the program: of the files it carries.
     if let Ok(catalogue) = Catalogue::builtin() {
         models::describe(&mut document, &catalogue);

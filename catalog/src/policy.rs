@@ -50,7 +50,8 @@ pub struct Role {
     /// Sees explanations that tell of the whole corpus (scores, plans).
     #[serde(default)]
     pub full_view: bool,
-    /// Other things: `users`, `audit`, `verify`, `metrics`, `jobs`.
+    /// Other things: `users`, `audit`, `verify`, `metrics`, `jobs`; `geo_import` (boundaries, gazetteers),
+    /// `geo_fit` and `geo_sign` (control points, by two persons), `geo_area`, `geo_review`.
     #[serde(default)]
     pub actions: Vec<String>,
 }

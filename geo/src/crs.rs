@@ -196,6 +196,12 @@ pub struct CrsDefinition {
 }
 
 impl CrsDefinition {
+    /// The ellipsoid of a definition by PROJ string.
+    pub fn ellipsoid(&self) -> Option<crate::datum::Ellipsoid> {
+        let (a, rf) = crate::gauss::ellipsoid_of(self.definition.as_deref()?)?;
+        Some(crate::datum::Ellipsoid { a, rf })
+    }
+
     fn parse(name: &str, json: &str) -> Result<Self, GeoError> {
         let fail = |reason: String| GeoError::Definition { name: name.to_owned(), reason };
         let def: Self = serde_json::from_str(json).map_err(|e| fail(e.to_string()))?;

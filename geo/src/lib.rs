@@ -29,6 +29,7 @@ mod region;
 mod region_check;
 mod shape;
 mod stream;
+mod stream_rows;
 mod tile;
 mod topology;
 mod transform;
@@ -40,7 +41,7 @@ pub use datum::Ellipsoid;
 pub use error::{GeoError, PointError};
 pub use fit::{BursaWolf, Helmert};
 pub use fit::{ControlPair, ControlPair3, FitReport, FitRules, Refusal, Residual, fit_bursa_wolf, fit_helmert};
-pub use gazetteer::{Gazetteer, GazetteerBuilder, GazetteerRow, Match, MatchLevel, Nearest};
+pub use gazetteer::{Gazetteer, GazetteerBuilder, GazetteerRow, Match, MatchLevel, Nearest, StoredRow};
 pub use gcj::{ACCEPTED_AREA, bd09_to_gcj02, gcj02_to_bd09, gcj02_to_wgs84, in_accepted_area, wgs84_to_gcj02};
 pub use geometry::{GeometryError, transform_geojson};
 pub use heat::{Cluster, DensityGrid, HexBin, clusters, density, hex_bins};
@@ -51,5 +52,6 @@ pub use region_check::{Neighbour, ProblemKind, RegionCheck, RegionProblem};
 pub use stream::{
     BadRow, Column, CsvOptions, StreamError, StreamSummary, stream_csv, stream_geojson, stream_geojson_with,
 };
+pub use stream_rows::append_columns;
 pub use transform::{Batch, OutOfArea, Transform, TransformBuilder, TransformInfo};
 pub use units::{BBox, EastNorth, LonLat, Position};

@@ -215,7 +215,7 @@ fn push_fixed(out: &mut Vec<u8>, v: f64, decimals: usize) {
 
 /// Appends a record with its line ending (quoted fields may hold line breaks) and gives its number
 /// of lines; 0 at the end.
-fn read_record(input: &mut impl BufRead, record: &mut Vec<u8>) -> io::Result<u64> {
+pub(crate) fn read_record(input: &mut impl BufRead, record: &mut Vec<u8>) -> io::Result<u64> {
     let mut lines = 0;
     let mut quoted = false;
     loop {
@@ -231,7 +231,7 @@ fn read_record(input: &mut impl BufRead, record: &mut Vec<u8>) -> io::Result<u64
     }
 }
 
-fn trim_ending(record: &mut Vec<u8>) {
+pub(crate) fn trim_ending(record: &mut Vec<u8>) {
     if record.last() == Some(&b'\n') {
         record.pop();
     }
@@ -241,7 +241,7 @@ fn trim_ending(record: &mut Vec<u8>) {
 }
 
 /// Fields of a record as they stand, quotes included.
-fn fields(record: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn fields(record: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     record.split(move |b| {
         quoted ^= *b == b'"';
@@ -249,12 +249,12 @@ fn fields(record: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn bare(field: &[u8]) -> &[u8] {
+pub(crate) fn bare(field: &[u8]) -> &[u8] {
     let field = field.trim_ascii();
     field.strip_prefix(b"\"").and_then(|f| f.strip_suffix(b"\"")).unwrap_or(field).trim_ascii()
 }
 
-fn column(header: &[u8], delimiter: u8, wanted: &Column) -> Result<usize, StreamError> {
+pub(crate) fn column(header: &[u8], delimiter: u8, wanted: &Column) -> Result<usize, StreamError> {
     let header = header.strip_prefix(b"\xef\xbb\xbf").unwrap_or(header);
     let found = match wanted {
         Column::Index(i) => (*i < fields(header, delimiter).count()).then_some(*i),

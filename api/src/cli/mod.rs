@@ -60,7 +60,7 @@ enum Command {
     Search(search::SearchArgs),
     /// Measure a search with questions whose answers are known, and learn from them
     Eval(eval::Eval),
-    /// Convert coordinates
+    /// Convert coordinates; import gazetteers and boundaries
     #[command(subcommand)]
     Geo(geo::Geo),
     /// Train the sentiment model, or show it
@@ -106,7 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Query(args) => query::run(&common, &args)?,
         Command::Search(args) => search::run(&common, &args)?,
         Command::Eval(args) => eval::run(&common, &args)?,
-        Command::Geo(geo) => return geo::run(geo),
+        Command::Geo(geo) => return geo::run(&common, geo),
         Command::Model(command) => model::run(&common, command)?,
         Command::Catalog(command) => return catalog::run(&common, command),
         Command::Policy(command) => policy::run(&common, command)?,
@@ -180,6 +180,10 @@ mod tests {
             "eval --dataset statute --questions q.tsv --relevant r.tsv --folds 5 --learn",
             "search --dataset judgment 盗窃 电动车 --limit 3 --format json",
             "geo transform --from wgs84 --to gcj02 --x lon --y lat points.csv",
+            "geo transform --from gcj02 --to sh2000 --format geojson --out a.geojson --report bad.csv b.geojson",
+            "geo systems",
+            "geo gazetteer --crs gcj02 --source x addresses.csv",
+            "geo regions --level district --valid-from 2026-01-01 --check districts.geojson",
             "catalog check",
             "catalog coverage --format json",
             "model train --positive a.txt --negative b.txt --out m",

@@ -35,6 +35,7 @@ fn migrator() -> Migrator {
         (1, "foundation", include_str!("../../migrations/0001_foundation.sql")),
         (2, "work", include_str!("../../migrations/0002_work.sql")),
         (40, "cases", include_str!("../../migrations/0040_cases.sql")),
+        (8, "geo", include_str!("../../migrations/0008_geo.sql")),
     ];
     let migrations: Vec<_> = list
         .into_iter()

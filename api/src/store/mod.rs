@@ -127,6 +127,16 @@ impl Default for StoreOptions {
     }
 }
 
+/// The cryptography of the store, for signing what leaves the program.
+#[derive(Clone)]
+pub struct Signer(pub Arc<dyn CryptoProvider>);
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").finish_non_exhaustive()
+    }
+}
+
 /// All stores of a data directory. Clones share everything. The lock is freed when the writer has
 /// ended: after [`Store::close`], or some time after the last clone is gone.
 #[derive(Debug, Clone)]
@@ -141,6 +151,7 @@ pub struct Store {
     pub grants: Grants,
     pub searches: Searches,
     pub blobs: DiskBlobs,
+    pub crypto: Signer,
     catalogue: CatalogueCell,
     dir: Arc<PathBuf>,
     lock: Arc<Mutex<DataLock>>,
@@ -159,7 +170,7 @@ impl Store {
         let lock = Arc::new(Mutex::new(lock));
         let db = Db::open(&database, crypto.clone(), clock.clone(), lock.clone()).await?;
         let cell = CatalogueCell::new(catalogue.clone());
-        let checkpoints = Checkpointer::new(dir.join(CHECKPOINTS), db.heads(), crypto, clock.clone())?;
+        let checkpoints = Checkpointer::new(dir.join(CHECKPOINTS), db.heads(), crypto.clone(), clock.clone())?;
         checkpoints.spawn();
         let log = ChangeLog::new(db.clone(), checkpoints, clock.clone(), cell.clone());
         let records = RecordStore { db: db.clone(), log: log.clone(), catalogue: cell.clone(), clock: clock.clone() };
@@ -181,6 +192,7 @@ impl Store {
             identity,
             notices,
             blobs: DiskBlobs::open(&dir.join(BLOBS))?,
+            crypto: Signer(crypto),
             catalogue: cell,
             dir: Arc::new(dir.to_path_buf()),
             lock,

@@ -91,6 +91,20 @@ pub struct Nearest {
     pub distance_m: f64,
 }
 
+/// A whole entry, as it can be added to a gazetteer again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRow {
+    pub address: String,
+    pub district: String,
+    pub street: String,
+    pub road: String,
+    /// 120弄 or 120弄3支弄; empty if there is none.
+    pub lane: String,
+    pub number: String,
+    pub lon: f64,
+    pub lat: f64,
+}
+
 /// One address in 40 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -118,6 +132,16 @@ const SUFFIXES: [char; 10] = ['甲', '乙', '丙', '丁', 'A', 'B', 'C', 'D', 'E
 impl Entry {
     fn position(&self) -> LonLat {
         LonLat { lon: f64::from(self.lon) / 1e7, lat: f64::from(self.lat) / 1e7 }
+    }
+
+    fn house_number(&self) -> Option<HouseNumber> {
+        (self.first > 0).then(|| HouseNumber {
+            first: self.first,
+            last: (self.range > 0).then(|| self.first + u32::from(self.range)),
+            branch: (self.branch > 0).then(|| u32::from(self.branch)),
+            suffix: self.suffix.checked_sub(1).map(|i| SUFFIXES[usize::from(i)]),
+            provisional: false,
+        })
     }
 }
 
@@ -337,13 +361,6 @@ impl GazetteerBuilder {
 
 /// The standard address that an entry's parts make.
 fn compose(city: &str, district: &str, street: &str, road: &str, e: &Entry) -> String {
-    let number = (e.first > 0).then(|| HouseNumber {
-        first: e.first,
-        last: (e.range > 0).then(|| e.first + u32::from(e.range)),
-        branch: (e.branch > 0).then(|| u32::from(e.branch)),
-        suffix: e.suffix.checked_sub(1).map(|i| SUFFIXES[usize::from(i)]),
-        provisional: false,
-    });
     let mut text = [city, district, street, road].concat();
     if e.lane > 0 {
         text.push_str(&format!("{}弄", e.lane));
@@ -351,7 +368,7 @@ fn compose(city: &str, district: &str, street: &str, road: &str, e: &Entry) -> S
     if e.sub_lane > 0 {
         text.push_str(&format!("{}支弄", e.sub_lane));
     }
-    if let Some(number) = number {
+    if let Some(number) = e.house_number() {
         text.push_str(&number.to_string());
     }
     text
@@ -402,6 +419,42 @@ impl Gazetteer {
             lon: p.lon,
             lat: p.lat,
             distance_m: p.distance_m(LonLat { lon, lat }),
+        })
+    }
+
+    /// The places of all addresses in a box.
+    pub fn within(&self, area: crate::units::BBox) -> impl Iterator<Item = (f64, f64)> {
+        let corners = [[area.west * self.shrink, area.south], [area.east * self.shrink, area.north]];
+        let envelope = rstar::AABB::from_corners(corners[0], corners[1]);
+        self.tree.locate_in_envelope(envelope).map(|leaf| {
+            let p = self.entries[leaf.data as usize].position();
+            (p.lon, p.lat)
+        })
+    }
+
+    /// All entries, by road, lane and number.
+    pub fn rows(&self) -> impl Iterator<Item = StoredRow> {
+        self.entries.iter().map(|e| {
+            let (district, street, road) = (
+                self.districts.name(u32::from(e.district)),
+                self.streets.name(u32::from(e.street)),
+                self.roads.name(e.road),
+            );
+            let place = e.position();
+            let mut lane = if e.lane > 0 { format!("{}弄", e.lane) } else { String::new() };
+            if e.sub_lane > 0 {
+                lane.push_str(&format!("{}支弄", e.sub_lane));
+            }
+            StoredRow {
+                address: self.address_of(e),
+                district: district.to_owned(),
+                street: street.to_owned(),
+                road: road.to_owned(),
+                lane,
+                number: e.house_number().map(|n| n.to_string()).unwrap_or_default(),
+                lon: place.lon,
+                lat: place.lat,
+            }
         })
     }
 
