@@ -23,6 +23,7 @@ pub struct Config {
     pub session: Session,
     pub limits: Limits,
     pub cache: Cache,
+    pub map: Map,
     pub log: Log,
     pub monitor: Monitor,
     pub demo: Demo,
@@ -69,6 +70,24 @@ pub struct Cache {
     pub answers_mb: u64,
     pub frames_mb: u64,
     pub columns_mb: usize,
+}
+
+/// The ground of maps.
+#[derive(Debug, Clone, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    pub tiles: String,
+    pub approval: String,
+    pub attribution: String,
+}
+
+impl Map {
+    /// Scheme and host of the tiles, for the content policy of pages; `None` for the own host.
+    pub fn origin(&self) -> Option<&str> {
+        let rest = self.tiles.split_once("://")?.1;
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        Some(&self.tiles[..self.tiles.len() - rest.len() + host.len()])
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -154,6 +173,11 @@ impl Config {
         let l = &self.limits;
         if l.queries == 0 || l.logins_per_minute == 0 || l.requests_per_second == 0 {
             bail!("limits.queries, limits.logins_per_minute and limits.requests_per_second must be at least 1");
+        }
+        let tiles = &self.map.tiles;
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, ';' | ',' | '\'' | '"');
+        if !tiles.is_empty() && !(tiles.chars().all(plain) && ["{z}", "{x}", "{y}"].iter().all(|p| tiles.contains(p))) {
+            bail!("map.tiles takes an address with {{z}}, {{x}} and {{y}}, not '{tiles}'");
         }
         if self.session.idle_hours == 0 || self.session.max_hours < self.session.idle_hours {
             bail!("session.max_hours must be at least session.idle_hours, and that at least 1");
@@ -262,6 +286,16 @@ mod tests {
             Config::resolve(None, &environment(&[("ZONGLAN_DEMO_PASSWORD", "p"), ("ZONGLAN_TEST_CLICKHOUSE", "u")]))
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_tile_service_is_an_address_with_places() {
+        let config = |tiles: &str| Config::resolve(None, &environment(&[("ZONGLAN_MAP_TILES", tiles)]));
+        let good = config("https://tiles.example.cn:8443/vec/{z}/{x}/{y}.png?k=1").expect("resolves");
+        assert_eq!(good.map.origin(), Some("https://tiles.example.cn:8443"));
+        assert_eq!(config("/tiles/{z}/{x}/{y}").expect("own host").map.origin(), None);
+        assert!(config("https://tiles.example.cn/{z}/{x}").is_err());
+        assert!(config("https://a; script-src *//{z}/{x}/{y}").is_err());
     }
 
     #[test]

@@ -98,6 +98,12 @@ async fn secure(State(app): State<App>, request: Request, next: Next) -> Respons
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // The city's tile service is the one other place that images come from.
+    if let Some(policy) = app.config.map.origin().and_then(|origin| {
+        HeaderValue::from_str(&CSP.replace("img-src 'self'", &format!("img-src 'self' {origin}"))).ok()
+    }) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     if app.config.server.behind_proxy {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }

@@ -145,6 +145,7 @@ fn html() -> Router<App> {
         .route("/cases/{id}", get(pages::case))
         .route("/cases/{dataset}/{id}", get(pages::case_file))
         .route("/grants", get(pages::grants))
+        .route("/geo", get(pages::geo))
         .route("/import", get(pages::import))
         .route("/records", get(pages::registers))
         .route("/records/{dataset}", get(pages::records))

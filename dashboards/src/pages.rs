@@ -5,7 +5,7 @@
 //! Routes the pages expect (all GET, `text/html`):
 //! `/login?next=`, `/`, `/boards/{name}?layout=&theme=&<variables>`, `/boards/{name}/layout.css`
 //! ([`crate::board_style::css`]), `/explore?q=`, `/cases?q=`, `/cases/{id}?q=`,
-//! `/import`, `/tasks`, `/records`, `/records/{dataset}`, `/records/{dataset}/new`, `/records/{dataset}/{id}`,
+//! `/geo`, `/import`, `/tasks`, `/records`, `/records/{dataset}`, `/records/{dataset}/new`, `/records/{dataset}/{id}`,
 //! `/records/{dataset}/{id}/edit`, `/datasets`, `/datasets/{name}`, `/api`, and
 //! `/assets/{file}?v=` ([`crate::assets`]).
 
@@ -53,6 +53,7 @@ page!(
     ExplorePage,
     CasesPage,
     CasePage,
+    GeoPage,
     GrantsPage,
     PendingPage,
     ImportPage,
@@ -314,6 +315,21 @@ impl CasePage {
             words: words.to_string(),
             chrome,
         }
+    }
+}
+
+/// Coordinates and places: conversion, addresses, control points, boundaries, densities.
+#[derive(Debug, Template)]
+#[template(path = "geo.html")]
+pub struct GeoPage {
+    pub chrome: Chrome,
+    /// Data block: what the user may do, the configured map, datasets with places.
+    pub data: String,
+}
+
+impl GeoPage {
+    pub fn new(chrome: Chrome, settings: &serde_json::Value) -> Self {
+        Self { data: data_block(settings), chrome }
     }
 }
 

@@ -1,16 +1,13 @@
-//! Bodies of requests and answers as blocking readers and writers, for work on threads of its own. The
-//! reader's pace holds back the sender and the other way round.
+//! Bodies of requests as blocking readers, for work on threads of its own. The reader's pace holds back
+//! the sender.
 
 use axum::body::{Body, Bytes};
 use futures_util::StreamExt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 /// Chunks that may wait.
 const AHEAD: usize = 4;
-/// An answer goes out in pieces of this size.
-const PIECE: usize = 256 << 10;
 
 /// The body of a request.
 pub struct BodyReader {
@@ -49,52 +46,5 @@ impl Read for BodyReader {
         into[..n].copy_from_slice(&self.chunk.split_to(n));
         self.taken += n as u64;
         Ok(n)
-    }
-}
-
-/// The body of an answer.
-pub struct BodyWriter {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    buffer: Vec<u8>,
-}
-
-/// A writer and what is read at its other end.
-pub fn answer() -> (BodyWriter, mpsc::Receiver<io::Result<Bytes>>) {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    (BodyWriter { sender, buffer: Vec::with_capacity(PIECE + 4096) }, receiver)
-}
-
-/// The body that begins with `first`.
-pub fn body(first: Option<io::Result<Bytes>>, rest: mpsc::Receiver<io::Result<Bytes>>) -> Body {
-    Body::from_stream(futures_util::stream::iter(first).chain(ReceiverStream::new(rest)))
-}
-
-impl BodyWriter {
-    fn send(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE + 4096)));
-        self.sender.blocking_send(Ok(chunk)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
-    }
-
-    /// Cuts the answer off: the client learns that it is not whole.
-    pub fn fail(self, reason: String) {
-        // Without a reader nobody needs to know.
-        let _ = self.sender.blocking_send(Err(io::Error::other(reason)));
-    }
-}
-
-impl Write for BodyWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= PIECE {
-            self.send()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.send()
     }
 }

@@ -17,7 +17,7 @@ use zonglan_catalog::{Catalogue, Dataset};
 use zonglan_dashboards::format::percent_encode;
 use zonglan_dashboards::pages::{
     ApiPage, BoardCard, BoardPage, CasePage, CasesPage, Chrome, DatasetCard, DatasetPage, DatasetsPage, ErrorPage,
-    ExplorePage, GrantsPage, HomePage, ImportPage, Lang, LoginPage, PendingPage, RecordFormPage, RecordPage,
+    ExplorePage, GeoPage, GrantsPage, HomePage, ImportPage, Lang, LoginPage, PendingPage, RecordFormPage, RecordPage,
     RecordsPage, RegistersPage, TasksPage,
 };
 
@@ -223,6 +223,30 @@ pub async fn grants(visitor: Visitor) -> Page {
 pub async fn pending(visitor: Visitor, Params(params): Parameters) -> Page {
     let dataset = params.get("dataset").cloned().unwrap_or_else(|| "judgment".into());
     let html = PendingPage { chrome: visitor.chrome.clone(), dataset }.html();
+    Visitor::show(visitor.chrome, html)
+}
+
+pub async fn geo(State(app): State<App>, visitor: Visitor) -> Page {
+    let may = |action: &str| visitor.catalogue.policy().may(&visitor.auth.principal, action);
+    let lang = visitor.chrome.lang;
+    let places: Vec<_> = visitor
+        .datasets(|d| visitor.may_list(d))
+        .into_iter()
+        .filter_map(|d| {
+            let field = d.field.iter().find(|f| f.kind == zonglan_catalog::FieldType::Point)?;
+            Some(serde_json::json!({"dataset": d.name, "field": field.name, "label": lang.pick(&d.label)}))
+        })
+        .collect();
+    let data = serde_json::json!({
+        "may": {
+            "fit": may("geo_fit"), "sign": may("geo_sign"), "import": may("geo_import"),
+            "review": may("geo_review"), "area": may("geo_area"),
+        },
+        "map": app.config.map,
+        "user": visitor.auth.principal.user,
+        "places": places,
+    });
+    let html = GeoPage::new(visitor.chrome.clone(), &data).html();
     Visitor::show(visitor.chrome, html)
 }
 

@@ -116,6 +116,7 @@ impl Chrome {
         if catalogue.dataset("task").is_some() {
             nav.push(("/tasks".into(), lang.t("任务", "Tasks").into()));
         }
+        nav.push(("/geo".into(), lang.t("坐标地名", "Places").into()));
         if catalogue.datasets().any(|d| policy.may_import(principal, d)) {
             nav.push(("/import".into(), lang.t("数据导入", "Import").into()));
         }

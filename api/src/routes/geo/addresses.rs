@@ -5,14 +5,16 @@ use super::{crs, problem};
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::extract::{Auth, ValidatedJson, parse_json};
-use crate::geo::pipe::{self, BodyReader};
+use crate::geo::pipe::BodyReader;
 use crate::geo::places::{Imported, Places, Reviewed, SURE};
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Query as Params, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use std::io::{BufReader, Write};
+use std::io::{BufReader, BufWriter, Seek};
+use tokio_util::io::ReaderStream;
 use utoipa::{IntoParams, ToSchema};
 use zonglan_geo::{Address, Column, Crs, Match, OutOfArea, Transform, append_columns};
 
@@ -414,9 +416,10 @@ async fn csv(app: App, params: BatchParams, request: Request) -> Result<Response
     let places = app.geo.places()?;
     let transform = out_of_wgs84(&app, params.crs.as_deref())?;
     let reader = BodyReader::new(request.into_body());
-    let (mut writer, mut answer) = pipe::answer();
-    let (refused, refusal) = tokio::sync::oneshot::channel::<Error>();
-    tokio::task::spawn_blocking(move || {
+    let spool = app.folder("spool").map_err(Error::internal)?;
+    let work = move || {
+        let mut file = tempfile::tempfile_in(&spool).map_err(Error::internal)?;
+        let writer = BufWriter::with_capacity(1 << 18, &mut file);
         let to = transform.to();
         let names = [
             "standard_address".into(),
@@ -447,26 +450,16 @@ async fn csv(app: App, params: BatchParams, request: Request) -> Result<Response
             }
         };
         let mut input = BufReader::with_capacity(1 << 17, reader);
-        let done = column_of(&mut input, params.column).and_then(|column| {
-            append_columns(input, &mut writer, b',', &[column], &names, row)
-                .map_err(|e| Error::user("geo.columns", e.to_string()))
-        });
-        let done = done.and_then(|_| writer.flush().map_err(Error::internal));
-        if let Err(error) = done {
-            let text = error.problem().detail;
-            if let Err(unsent) = refused.send(error) {
-                tracing::debug!(error = %unsent, "a geocoding broke off");
-            }
-            writer.fail(text);
-        }
-    });
-    match answer.recv().await {
-        Some(Err(_)) => Err(refusal.await.unwrap_or_else(|_| Error::internal("a geocoding ended without a reason"))),
-        first => {
-            let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"))];
-            Ok((kind, pipe::body(first, answer)).into_response())
-        }
-    }
+        let column = column_of(&mut input, params.column)?;
+        append_columns(input, writer, b',', &[column], &names, row)
+            .map_err(|e| Error::user("geo.columns", e.to_string()))?;
+        file.rewind().map_err(Error::internal)?;
+        Ok::<_, Error>(file)
+    };
+    // Many clients do not read before they have sent all: the answer waits in the spool.
+    let file = tokio::task::spawn_blocking(work).await.map_err(Error::internal)??;
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"))];
+    Ok((kind, Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file)))).into_response())
 }
 
 /// The column of addresses: as asked for, or by its usual names.

@@ -6,7 +6,7 @@ use crate::error::{Error, Problem, Result};
 use crate::extract::{Auth, parse_json};
 use crate::geo::convert::{self, Columns, Input, Kind};
 use crate::geo::jobs::{self, Conversion};
-use crate::geo::pipe::{self, BodyReader};
+use crate::geo::pipe::BodyReader;
 use crate::geo::sign::{self, Hashing, Signature};
 use crate::store::crypto::{hex, sm3};
 use axum::Json;
@@ -207,7 +207,7 @@ pub struct TransformParams {
 ///
 /// A file has its content type (`text/csv`, `text/tab-separated-values`, `application/geo+json`,
 /// `application/vnd.apache.parquet`) and the systems in the address; it may be of any length and is
-/// answered while it is read. Rows that cannot be converted keep their place, with a reason in the last
+/// converted while it comes. Rows that cannot be converted keep their place, with a reason in the last
 /// column (CSV, Parquet) or in the member `errors` (GeoJSON).
 #[utoipa::path(post, path = "/api/v1/geo/transform", tag = "geo", operation_id = "transform_points", request_body = TransformIn, params(TransformParams),
     responses((status = 200, body = TransformOut), (status = 202, body = Object, description = "Running as a job"),
@@ -255,10 +255,7 @@ pub async fn transform(
     if params.background.unwrap_or(false) {
         return background(app, auth, job, body).await;
     }
-    if kind == Kind::Parquet || job.signed {
-        return whole(app, auth, job, transform, body).await;
-    }
-    streamed(job, transform, body).await
+    converted(app, auth, job, transform, body).await
 }
 
 async fn points(app: App, auth: Auth, body: axum::body::Bytes) -> Result<Json<TransformOut>> {
@@ -330,49 +327,24 @@ fn head(kind: Kind, transform: &Transform) -> HeaderMap {
     headers
 }
 
-/// Answers while the file is read: nothing of it is kept.
-async fn streamed(job: Conversion, transform: Transform, body: Body) -> Result<Response> {
-    let headers = head(job.kind, &transform);
-    let reader = BodyReader::new(body);
-    let (mut writer, mut answer) = pipe::answer();
-    let (refused, refusal) = tokio::sync::oneshot::channel::<Error>();
-    tokio::task::spawn_blocking(move || {
-        let input = Input::Stream(Box::new(reader));
-        let done = convert::run(job.kind, &transform, &job.columns, input, &mut writer, |_| (), |_| true)
-            .and_then(|_| writer.flush().map_err(Error::internal));
-        if let Err(error) = done {
-            let text = error.problem().detail;
-            // If nothing has been sent yet, the error is the answer; otherwise the answer is cut off.
-            if let Err(unsent) = refused.send(error) {
-                tracing::debug!(error = %unsent, "a conversion broke off");
-            }
-            writer.fail(text);
-        }
-    });
-    match answer.recv().await {
-        Some(Err(_)) => Err(refusal.await.unwrap_or_else(|_| Error::internal("a conversion ended without a reason"))),
-        first => Ok((headers, pipe::body(first, answer)).into_response()),
-    }
-}
-
-/// Takes the file to disk, converts it whole and sends the outcome, signed if asked for.
-async fn whole(app: App, auth: Auth, job: Conversion, transform: Transform, body: Body) -> Result<Response> {
+/// Converts the file while it comes, into a file of the spool, and then sends that: many clients do not
+/// read before they have sent all, and what is wrong with the file has its status.
+async fn converted(app: App, auth: Auth, job: Conversion, transform: Transform, body: Body) -> Result<Response> {
     let spool = app.folder("spool").map_err(Error::internal)?;
     let reader = BodyReader::new(body);
     let mut headers = head(job.kind, &transform);
     let work = move || {
-        let given = take(&spool, reader)?;
-        let out = tempfile::tempfile_in(&spool).map_err(Error::internal)?;
-        let mut output = Hashing::new(out);
-        let summary = convert::run(
-            job.kind,
-            &transform,
-            &job.columns,
-            Input::File(given.path()),
-            std::io::BufWriter::new(&mut output),
-            |_: &BadRow| (),
-            |_| true,
-        )?;
+        let mut output = Hashing::new(tempfile::tempfile_in(&spool).map_err(Error::internal)?);
+        let out = std::io::BufWriter::with_capacity(1 << 18, &mut output);
+        let run =
+            |input: Input| convert::run(job.kind, &transform, &job.columns, input, out, |_: &BadRow| (), |_| true);
+        // Parquet is read from its end.
+        let summary = if job.kind == Kind::Parquet {
+            let given = take(&spool, reader)?;
+            run(Input::File(given.path()))?
+        } else {
+            run(Input::Stream(Box::new(reader)))?
+        };
         let (mut file, sm3) = output.finish();
         file.rewind().map_err(Error::internal)?;
         let signature = job.signed.then(|| sign::sign(&app, &sm3, &transform, &auth.principal.user));
