@@ -51,6 +51,10 @@ pub(crate) fn check(catalogue: &Catalogue, origin: &Origin) -> Vec<Problem> {
         claimed_modules(&board.modules, &mut report);
         board_names(catalogue, board, &mut report);
     }
+    for service in catalogue.services() {
+        report.enter("services", &service.name);
+        claimed_modules(&service.modules, &mut report);
+    }
     for role in catalogue.policy().roles() {
         report.enter("policy", &role.name);
         for name in role.read.iter().chain(&role.write).chain(&role.import) {

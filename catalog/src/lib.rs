@@ -20,6 +20,7 @@ pub mod query;
 pub mod register;
 pub mod schema;
 pub mod search;
+pub mod service;
 pub mod table;
 pub mod time;
 pub mod traits;

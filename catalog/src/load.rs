@@ -10,6 +10,7 @@ use crate::dataset::{Dataset, Field, FieldType, Measure};
 use crate::default_board::default_board;
 use crate::expand::{self, Part};
 use crate::policy::{Policy, Role};
+use crate::service::Service;
 use include_dir::{Dir, include_dir};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub struct Catalogue {
     datasets: BTreeMap<String, Arc<Dataset>>,
     codes: BTreeMap<String, Arc<CodeList>>,
     boards: BTreeMap<String, Arc<Board>>,
+    services: BTreeMap<String, Arc<Service>>,
     /// Made for registers without a board of their own; see [`default_board`].
     default_boards: BTreeMap<String, Arc<Board>>,
     policy: Policy,
@@ -132,6 +134,10 @@ impl Catalogue {
                     remember(&b.name);
                     catalogue.boards.insert(b.name.clone(), Arc::new(b));
                 }),
+                "services" => read::<Service>(file).map(|s| {
+                    remember(&s.name);
+                    catalogue.services.insert(s.name.clone(), Arc::new(s));
+                }),
                 "policy" => read::<Role>(file).map(|r| {
                     remember(&r.name);
                     roles.insert(r.name.clone(), r);
@@ -147,7 +153,7 @@ impl Catalogue {
                     file: file.path.clone(),
                     line: 0,
                     message: format!(
-                        "unknown folder '{other}'; a pack has datasets, parts, codes, boards, policy, calendar, {}",
+                        "unknown folder '{other}'; a pack has datasets, parts, codes, boards, services, policy, calendar, {}",
                         FILE_KINDS.join(", ")
                     ),
                 }),
@@ -215,6 +221,10 @@ impl Catalogue {
         self.default_boards.values()
     }
 
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
@@ -258,7 +268,8 @@ fn claims(catalogue: &Catalogue, origin: &BTreeMap<(String, String), SourceFile>
     let datasets = catalogue.datasets().map(|d| ("datasets", &d.name, &d.modules));
     let boards = catalogue.boards().map(|b| ("boards", &b.name, &b.modules));
     let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (kind, name, modules) in datasets.chain(boards) {
+    let services = catalogue.services().map(|s| ("services", &s.name, &s.modules));
+    for (kind, name, modules) in datasets.chain(boards).chain(services) {
         let Some(file) = origin.get(&(kind.to_string(), name.clone())) else { continue };
         for module in modules {
             claims.entry(module.clone()).or_default().push(file.path.clone());

@@ -13,6 +13,7 @@ pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
         ("parts", schema_for!(crate::expand::Part).to_value()),
         ("codes", schema_for!(CodeList).to_value()),
         ("boards", schema_for!(Board).to_value()),
+        ("services", schema_for!(crate::service::Service).to_value()),
         ("policy", schema_for!(Role).to_value()),
     ]
 }
