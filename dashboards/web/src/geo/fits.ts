@@ -7,12 +7,12 @@ interface Report { points: number; check_points: number; rms_m: number; check_rm
 interface Fit { accepted: boolean; refused: string[]; report: Report; plane: [number, number][]; input: { crs: string; kind: string } }
 interface Version { id: number; name: string; version: number; state: string; body: Fit; made_by: string; made_at: number; decided_by: string | null; remark: string }
 
-const SAMPLE = `K1,121.30,31.10,-15692.84,-15019.09
-K2,121.60,31.10,12926.95,-15019.70
-K3,121.60,31.40,12885.42,18244.86
-K4,121.30,31.40,-15642.72,18246.19
-K5,121.45,31.25,-1372.91,1612.30,check
-K6,121.50,31.28,3388.51,4940.79,check`;
+const SAMPLE = `K1,121.30,31.10,-15944.551,-15010.249
+K2,121.60,31.10,12676.892,-15013.965
+K3,121.60,31.40,12636.078,18248.317
+K4,121.30,31.40,-15895.037,18252.076
+K5,121.45,31.25,-1631.652,1609.142,check
+K6,121.50,31.28,3129.993,4935.841,check`;
 const STATES: Record<string, string> = { draft: "待签发", active: "已签发", rejected: "已退回", withdrawn: "已撤回" };
 
 /** Where the points lie, with an arrow for what is left at each, enlarged. */
