@@ -30,5 +30,5 @@ fn examples_are_read_as_written() {
             examples += 1;
         }
     }
-    assert!(examples >= 30, "{examples}");
+    assert!(examples >= 25, "{examples}");
 }

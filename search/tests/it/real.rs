@@ -109,3 +109,78 @@ fn questions_find_their_articles() {
     let differences: Vec<f64> = learned.iter().zip(&plain).map(|(a, b)| a.r10 - b.r10).collect();
     assert!(paired_p(&differences) < 0.01);
 }
+
+/// Speed over 147,283 articles (laws_with_facets.jsonl.xz, unpacked by `xz`); prints figures. Run
+/// with `--ignored` on a machine that does nothing else.
+#[test]
+#[ignore = "indexes 60 MB"]
+fn speed_over_articles() {
+    let Ok(shared) = std::env::var("ZONGLAN_SHARED") else {
+        println!("skipped: ZONGLAN_SHARED is not set");
+        return;
+    };
+    let path = Path::new(&shared).join("data/statutes/laws_with_facets.jsonl.xz");
+    let unpacked = std::process::Command::new("xz").arg("-dc").arg(path).output().expect("xz runs").stdout;
+    let mut bytes = 0;
+    let rows: Vec<_> = unpacked
+        .lines()
+        .map(|line| {
+            let json: serde_json::Value = serde_json::from_str(&line.expect("reads")).expect("is JSON");
+            let field = |name: &str| json[name].as_str().unwrap_or_default().to_string();
+            bytes += field("text").len();
+            let date = field("date").parse().map_or(zonglan_catalog::Value::Null, zonglan_catalog::Value::Date);
+            let title = format!("{}{}", field("law"), field("article"));
+            row(
+                &field("id"),
+                &[
+                    ("case_number", text(&title)),
+                    ("court", text(&field("category"))),
+                    ("decided", date),
+                    ("text", text(&field("text"))),
+                ],
+            )
+        })
+        .collect();
+    let city = City::new();
+    let start = std::time::Instant::now();
+    rows.chunks(5_000).for_each(|part| {
+        city.put("judgment", part, None);
+    });
+    let mb = bytes as f64 / 1e6;
+    println!("{} articles, {mb:.1} MB of text: {:.1} MB/s", rows.len(), mb / start.elapsed().as_secs_f64());
+    city.indexes.close();
+    let time = |name: &str, work: &dyn Fn(usize)| {
+        let mut times: Vec<_> = (0..200)
+            .map(|i| {
+                let start = std::time::Instant::now();
+                work(i);
+                start.elapsed()
+            })
+            .skip(20)
+            .collect();
+        times.sort_unstable();
+        println!("{name}: p50 {:?}, p95 {:?}", times[90], times[171]);
+    };
+    let words = ["人民政府", "处罚", "申请", "合同", "土地", "环境保护", "安全生产", "罚款", "登记", "监督"];
+    time("boolean, phrase, facets, histogram, highlights", &|i| {
+        let query =
+            format!("\"{}\" 且 ({} 或 {}) 非 听证", words[i % 10], words[(i + 3) % 10], words[(i + i / 10) % 10]);
+        let histogram = Some(zonglan_catalog::Histogram { field: None, step: zonglan_catalog::Step::Year });
+        let request = SearchRequest { facets: vec!["court".into()], histogram, limit: 20, ..request(&query) };
+        city.ask(&everyone(), &request);
+    });
+    time("same sentence", &|i| {
+        let query = format!("{} /s {}", words[i % 10], words[(i + 3) % 10]);
+        city.ask(&everyone(), &SearchRequest { limit: 20, ..request(&query) });
+    });
+    time("similar", &|i| {
+        let bound = city.bind(&everyone(), &SearchRequest { limit: 20, ..request("") });
+        let like = zonglan_catalog::Likeness { id: Some(format!("L{}", i * 700)), ..Default::default() };
+        city.indexes.similar_blocking(&bound, &like, &Default::default()).expect("answers");
+    });
+    time("suggestions", &|i| {
+        let typed = ["上海", "中华", "土地", "安全", "民法", "行政", "环境", "道路", "合同", "个人"][i % 10];
+        let bound = city.bind(&everyone(), &SearchRequest { limit: 10, ..request(typed) });
+        city.indexes.suggest_blocking(&bound).expect("answers");
+    });
+}
