@@ -148,15 +148,15 @@ fn nobody_learns_of_another_districts_judgment_by_any_path() -> Result<()> {
                 } else {
                     vec![secret.to_string(), format!("PLANT-{district}"), format!("上海市{name}人民法院")]
                 };
-                // The planted court is the only hidden one with judgments of this number.
-                for leak in leaks
-                    .iter()
-                    .filter(|l| !(path.starts_with("/cases") || body.contains("没有编号")) || !l.starts_with("PLANT"))
-                {
+                // A request that names the id may have it said back; nothing else may come with it.
+                let names_id = path.contains("PLANT")
+                    || path.contains("history")
+                    || ["similar id", "confirm", "rows", "filter"].contains(&path.as_str());
+                for leak in leaks.iter().filter(|l| !names_id || !l.starts_with("PLANT")) {
                     ensure!(
                         !body.contains(leak.as_str()),
                         "{user} learns {leak} by {path}: {}",
-                        &body.chars().take(400).collect::<String>()
+                        body.chars().take(400).collect::<String>()
                     );
                 }
             }
