@@ -67,7 +67,9 @@ impl Models {
     pub fn evaluate(&self, model: &str, body: serde_json::Value, catalogue: &Catalogue) -> Result<serde_json::Value> {
         match model {
             "deadline" => deadline::evaluate(body, &*self.rules(catalogue)?, catalogue.calendar()),
-            "sentiment" => zonglan_models::evaluate_with(model, body, catalogue, self.sentiment()?.as_deref()),
+            "sentiment" | "opinion" => {
+                zonglan_models::evaluate_with(model, body, catalogue, self.sentiment()?.as_deref())
+            }
             _ => zonglan_models::evaluate(model, body, catalogue),
         }
     }

@@ -3,8 +3,9 @@
 use crate::app::App;
 use crate::middleware;
 use crate::routes::{
-    assets, boards, case_file, cases, datasets, events, exports, geo, grants, health, imports, jobs, models, notices,
-    openapi, pages, query, records, search, search_exports, searches, session, tasks, tokens, users,
+    assets, boards, briefings, case_file, cases, datasets, events, exports, geo, grants, health, imports, jobs,
+    model_helpers, models, notices, openapi, pages, query, records, search, search_exports, searches, session, tasks,
+    tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -95,6 +96,14 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(models::bci))
         .routes(routes!(models::sentiment))
         .routes(routes!(models::discretion))
+        .routes(routes!(briefings::list))
+        .routes(routes!(briefings::write))
+        .routes(routes!(model_helpers::opinion))
+        .routes(routes!(model_helpers::case_check))
+        .routes(routes!(model_helpers::cause_hint))
+        .routes(routes!(model_helpers::prior_penalty))
+        .routes(routes!(model_helpers::association))
+        .routes(routes!(model_helpers::shop_risk))
         .route("/api/v1/models/{model}/evaluate", post(models::unknown))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

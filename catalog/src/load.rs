@@ -37,7 +37,21 @@ pub struct Catalogue {
 }
 
 /// Kinds of declared files that other crates parse; the catalogue keeps their text.
-pub const FILE_KINDS: [&str; 7] = ["indices", "deadlines", "influence", "discretion", "search", "synonyms", "extract"];
+pub const FILE_KINDS: [&str; 13] = [
+    "indices",
+    "deadlines",
+    "influence",
+    "discretion",
+    "search",
+    "synonyms",
+    "extract",
+    "opinion",
+    "checks",
+    "hints",
+    "associations",
+    "risks",
+    "briefings",
+];
 
 /// What is wrong with the files. Displayed one a line: `file:line: what (hint)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

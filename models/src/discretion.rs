@@ -253,6 +253,7 @@ pub fn evaluate(body: Value, catalogue: &Catalogue) -> Result<Value> {
 mod tests {
     use super::*;
 
+    // modules: C065
     #[test]
     fn the_range_follows_the_facts() {
         let catalogue = Catalogue::builtin().expect("the packs are valid");

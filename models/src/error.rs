@@ -6,7 +6,7 @@ use zonglan_catalog::load::Problem;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     #[error("没有名为“{name}”的模型")]
-    UnknownModel { name: String, known: &'static str },
+    UnknownModel { name: String, known: String },
     #[error("没有名为“{name}”的{what}")]
     UnknownRule { what: &'static str, name: String, known: String },
     #[error("输入不符合要求:{0}")]

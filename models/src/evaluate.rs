@@ -1,12 +1,25 @@
 //! One door to all models: `POST /api/v1/models/{model}/evaluate`.
 
 use crate::error::{ModelError, Result};
-use crate::{deadline, discretion, extract, index, influence, sentiment};
+use crate::{briefing, deadline, discretion, enforcement, extract, index, influence, opinion, sentiment};
 use serde_json::Value;
 use zonglan_catalog::Catalogue;
 
 /// The models that can be evaluated.
-pub const MODELS: [&str; 6] = ["deadline", "security-index", "wci", "bci", "sentiment", "discretion"];
+pub const MODELS: [&str; 12] = [
+    "deadline",
+    "security-index",
+    "wci",
+    "bci",
+    "sentiment",
+    "opinion",
+    "discretion",
+    "case-check",
+    "cause-hint",
+    "prior-penalty",
+    "association",
+    "shop-risk",
+];
 
 /// Evaluates a model on a body with the rules of the catalogue. Sentiment needs a trained model:
 /// see [`evaluate_with`].
@@ -32,11 +45,14 @@ pub fn evaluate_with(
         "security-index" => index::evaluate(body, catalogue),
         "wci" | "bci" => influence::evaluate(model, &body, catalogue),
         "sentiment" => sentiment::evaluate(body, trained.ok_or(ModelError::NotTrained)?),
+        "opinion" => opinion::evaluate(body, catalogue, trained.ok_or(ModelError::NotTrained)?),
         "discretion" => discretion::evaluate(body, catalogue),
-        _ => Err(ModelError::UnknownModel {
-            name: model.to_string(),
-            known: "deadline, security-index, wci, bci, sentiment, discretion",
-        }),
+        "case-check" => enforcement::checks::evaluate(body, catalogue),
+        "cause-hint" => enforcement::hints::evaluate(body, catalogue),
+        "prior-penalty" => enforcement::prior::evaluate(body, catalogue),
+        "association" => enforcement::association::evaluate(body),
+        "shop-risk" => enforcement::risk::evaluate(body, catalogue),
+        _ => Err(ModelError::UnknownModel { name: model.to_string(), known: MODELS.join(", ") }),
     }
 }
 
@@ -52,6 +68,11 @@ pub fn check(catalogue: &Catalogue) -> Result<()> {
     for (name, _) in catalogue.files("influence") {
         catalogue.parse_file::<influence::Formula>("influence", name)?;
     }
+    opinion::Topics::load(catalogue)?;
+    for (name, _) in catalogue.files("briefings") {
+        briefing::Briefing::load(catalogue, name)?;
+    }
+    enforcement::check(catalogue)?;
     for (name, _) in catalogue.files("discretion") {
         discretion::Standard::load(catalogue, name)?;
     }

@@ -3,6 +3,8 @@
 //! A formula is `(Σ part weight · Σ coefficient · ln(times · x + 1)) ^ power · scale`; the files of `influence/`
 //! give the parts of each version with their source. Every value carries formula and version.
 
+pub mod rank;
+
 use crate::error::{ModelError, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +23,10 @@ pub struct Formula {
     pub status: crate::deadline::rule::Status,
     #[serde(default)]
     pub note: Option<String>,
+    /// The platform whose accounts the model `influence` ranks by this version; none for older versions
+    /// that are kept to recompute published values.
+    #[serde(default)]
+    pub platform: Option<String>,
     pub power: i32,
     pub scale: f64,
     pub part: Vec<Part>,

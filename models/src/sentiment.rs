@@ -4,10 +4,10 @@
 //! probabilities and an uncertain band; near duplicates by simhash; hot words by log-odds.
 
 pub mod features;
+pub mod hot;
 pub mod model;
 pub mod score;
 pub mod simhash;
-pub mod topics;
 pub mod train;
 
 pub use model::{DataCard, Model};

@@ -2,6 +2,8 @@
 
 pub mod assets;
 pub mod boards;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod briefings;
 pub mod case_file;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod cases;
@@ -17,6 +19,7 @@ pub mod health;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod imports;
 pub mod jobs;
+pub mod model_helpers;
 pub mod model_schemas;
 pub mod models;
 pub mod notices;

@@ -1,5 +1,6 @@
 //! `/api/v1/models`: the computations, their rules with version and source, and one evaluation each.
 
+use super::model_helpers::{self, HELPERS};
 use super::model_schemas as schemas;
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
@@ -46,7 +47,13 @@ pub struct RuleOut {
 }
 
 impl RuleOut {
-    fn new(name: &str, version: &str, label: &Label, mut sources: Vec<String>, note: Option<&String>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        version: &str,
+        label: &Label,
+        mut sources: Vec<String>,
+        note: Option<&String>,
+    ) -> Self {
         let mut seen = std::collections::BTreeSet::new();
         sources.retain(|source| seen.insert(source.clone()));
         Self {
@@ -76,6 +83,8 @@ pub async fn list(State(app): State<App>, _auth: Auth) -> Result<Json<Vec<ModelO
                     "security-index" => (true, indices(&catalogue)?),
                     "wci" | "bci" => (true, formulas(name, &catalogue)?),
                     "discretion" => (true, standards(&catalogue)?),
+                    "opinion" => (matches!(trained, Ok(Some(_))), model_helpers::rules(name, &catalogue)?),
+                    helper if HELPERS.contains(&helper) => (true, model_helpers::rules(name, &catalogue)?),
                     _ => (
                         matches!(trained, Ok(Some(_))),
                         trained.iter().flatten().map(|model| card(&model.card)).collect(),
@@ -182,22 +191,25 @@ pub fn describe(document: &mut utoipa::openapi::OpenApi, catalogue: &Catalogue) 
         ("discretion", standards(catalogue)),
     ];
     for (model, rules) in rules {
-        let path = document.paths.paths.get_mut(&format!("/api/v1/models/{model}/evaluate"));
-        let Some(operation) = path.and_then(|item| item.post.as_mut()) else { continue };
-        let text = operation.description.get_or_insert_default();
-        for rule in rules.unwrap_or_default() {
-            let status = rule.status.as_ref().and_then(Value::as_str).map(|s| format!(", {s}")).unwrap_or_default();
-            let formula = rule.formula.map(|f| format!(": `{f}`")).unwrap_or_default();
-            let sources = rule.sources.join("; ");
-            text.push_str(&format!(
-                "\n- {} {} ({}{status}){formula}. {sources}",
-                rule.name, rule.version, rule.label_en
-            ));
-        }
+        describe_one(document, model, rules.unwrap_or_default());
+    }
+    model_helpers::describe(document, catalogue);
+}
+
+/// Appends rules to the description of a model's operation.
+pub(super) fn describe_one(document: &mut utoipa::openapi::OpenApi, model: &str, rules: Vec<RuleOut>) {
+    let path = document.paths.paths.get_mut(&format!("/api/v1/models/{model}/evaluate"));
+    let Some(operation) = path.and_then(|item| item.post.as_mut()) else { return };
+    let text = operation.description.get_or_insert_default();
+    for rule in rules {
+        let status = rule.status.as_ref().and_then(Value::as_str).map(|s| format!(", {s}")).unwrap_or_default();
+        let formula = rule.formula.map(|f| format!(": `{f}`")).unwrap_or_default();
+        let sources = rule.sources.join("; ");
+        text.push_str(&format!("\n- {} {} ({}{status}){formula}. {sources}", rule.name, rule.version, rule.label_en));
     }
 }
 
-async fn evaluate(app: App, model: &'static str, body: Value) -> Result<Json<Value>> {
+pub(super) async fn evaluate(app: App, model: &'static str, body: Value) -> Result<Json<Value>> {
     // A full request may take a second of one core.
     let work = move || app.models.evaluate(model, body, &app.catalogue());
     Ok(Json(tokio::task::spawn_blocking(work).await.map_err(Error::internal)??))
@@ -300,7 +312,7 @@ pub async fn discretion(
 
 /// Any other name.
 pub async fn unknown(_auth: Auth, Path(name): Path<String>) -> Error {
-    ModelError::UnknownModel { name, known: "deadline, security-index, wci, bci, sentiment, discretion" }.into()
+    ModelError::UnknownModel { name, known: MODELS.join(", ") }.into()
 }
 
 #[cfg(test)]
@@ -380,9 +392,10 @@ mod tests {
         let list = out.as_array().expect("a list");
         assert!(status == 200 && list.len() == MODELS.len(), "{out}");
         for model in list {
-            let trained = model["name"] == "sentiment";
+            let (trained, opinion) = (model["name"] == "sentiment", model["name"] == "opinion");
             assert!(
-                model["ready"] == json!(!trained) && model["rules"].as_array().is_some_and(|r| r.is_empty() == trained)
+                model["ready"] == json!(!trained && !opinion)
+                    && model["rules"].as_array().is_some_and(|r| r.is_empty() == trained)
             );
             for rule in model["rules"].as_array().into_iter().flatten() {
                 assert!(rule["version"].is_string() && rule["sources"][0].is_string(), "{rule}");

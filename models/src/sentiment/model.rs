@@ -26,12 +26,25 @@ pub struct DataCard {
     pub calibrated: usize,
     pub seed: u64,
     pub features: String,
+    /// How strongly counts scale the features, and how the candidates did on an inner tenth of the
+    /// training share. The texts of `held_out` took no part in the choice.
+    #[serde(default)]
+    pub ratio_power: f32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
     pub held_out: Scores,
     /// Scores on texts of other fields, where somebody has measured them.
     #[serde(default)]
     pub other_fields: BTreeMap<String, Scores>,
     #[serde(default)]
     pub notes: Vec<String>,
+}
+
+/// A candidate and its loss on the inner tenth.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    pub ratio_power: f32,
+    pub log_loss: f64,
 }
 
 /// A linear classifier with calibrated probabilities.

@@ -1,6 +1,6 @@
 //! Training on made texts; the real ones only where they are given.
 
-use super::topics::{Post, TopicRule, hot_words};
+use super::hot::hot_words;
 use super::train::score_on;
 use super::*;
 
@@ -34,6 +34,7 @@ fn refs(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
 }
 
+// modules: L269
 #[test]
 fn training_is_repeatable_and_survives_its_file() {
     let (good, bad) = made();
@@ -58,6 +59,7 @@ fn training_is_repeatable_and_survives_its_file() {
     assert!(train(&["好"], &["坏"], &options).is_err());
 }
 
+// modules: L224
 #[test]
 fn near_duplicates_are_grouped_and_names_are_cut() {
     let base = "今天上午人民广场地铁站二号口扶梯故障,工作人员已经到场维修,请乘客绕行其他出入口,预计两小时后恢复";
@@ -70,33 +72,14 @@ fn near_duplicates_are_grouped_and_names_are_cut() {
     assert_eq!(clean.iter().collect::<String>(), "你好好好000");
 }
 
+// modules: L227
 #[test]
-fn topics_and_hot_words() {
+fn hot_words_are_those_of_the_period() {
     let now: Vec<String> = (0..30).map(|i| format!("地铁扶梯停运第{i}天,出行不便")).collect();
     let before: Vec<String> = (0..60).map(|i| format!("公园花开第{i}天,出行游玩")).collect();
     let words = hot_words(&refs(&now), &refs(&before), 5);
     assert!(words.iter().any(|w| w.word.contains("扶梯")), "{words:?}");
     assert!(!words.iter().any(|w| w.word == "出行"), "{words:?}");
-    let rule = TopicRule {
-        topic: "扶梯".into(),
-        keywords: vec!["扶梯".into()],
-        exclude: vec!["招聘".into()],
-        platforms: vec![],
-        min_negative: 2,
-        min_share: 0.5,
-    };
-    let post = |text, label| Post { text, platform: "weibo", label };
-    let posts = [
-        post("扶梯坏了", Label::Negative),
-        post("扶梯停了", Label::Negative),
-        post("扶梯招聘", Label::Negative),
-        post("扶梯好", Label::Positive),
-        post("扶梯", Label::Uncertain),
-        post("公园", Label::Negative),
-    ];
-    let state = rule.state(&posts);
-    assert_eq!((state.texts, state.negative, state.uncertain, state.alert), (4, 2, 1, true));
-    assert!(!rule.state(&posts[1..]).alert);
 }
 
 /// On the real reviews: accuracy, calibration, another field, and speed. Run with `--nocapture` for the figures.
@@ -120,8 +103,27 @@ fn real_reviews() {
     let model = train(&refs(&good), &refs(&bad), &Options::default()).expect("enough texts");
     println!("trained in {:?}; file {} bytes; {:#?}", started.elapsed(), model.to_bytes().len(), model.card);
     let held = model.card.held_out;
-    assert!(held.accuracy >= 0.86, "{held:?}");
+    assert!(held.accuracy >= 0.85, "{held:?}");
     assert!(held.calibration_error <= 0.05, "{held:?}");
+
+    // Shares that nobody looked at while the options were set: other seeds deal out other fifths.
+    for seed in [101, 102, 103] {
+        let other = train(&refs(&good), &refs(&bad), &Options { seed, ..Options::default() }).expect("enough texts");
+        let held = other.card.held_out;
+        println!("seed {seed}: power {}, {held:?}", other.card.ratio_power);
+        assert!(held.accuracy >= 0.84 && held.calibration_error <= 0.05, "{held:?}");
+    }
+
+    // A fifth of the lines as they are: many texts are in the files more than once, so this is easier than
+    // the score above, from which near copies of training texts are kept out.
+    let fifth = |texts: &[String], held: bool| -> Vec<String> {
+        texts.iter().enumerate().filter(|(i, _)| (i * 7_919 % 5 == 0) == held).map(|(_, t)| t.clone()).collect()
+    };
+    let (tg, tb) = (fifth(&good, false), fifth(&bad, false));
+    let lines = train(&refs(&tg), &refs(&tb), &Options { held_out: 0.0, ..Options::default() }).expect("enough texts");
+    let plain = score_on(&lines, &refs(&fifth(&good, true)), &refs(&fifth(&bad, true)));
+    println!("a fifth of the lines: {plain:#?}");
+    assert!(plain.accuracy >= 0.86 && plain.calibration_error <= 0.05, "{plain:?}");
 
     // Another field: trained without the texts about hotels, scored on them.
     let hotel = |t: &&str| ["酒店", "房间", "宾馆", "前台"].iter().any(|w| t.contains(w));

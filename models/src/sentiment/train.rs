@@ -1,7 +1,7 @@
 //! Training: de-duplicate, split by groups of near duplicates, fit, calibrate, and score on what was held out.
 
 use super::features::{self, WIDTH};
-use super::model::{DataCard, Model};
+use super::model::{Choice, DataCard, Model};
 use super::score::{Scores, scores};
 use super::simhash::{groups, simhash};
 use crate::error::{ModelError, Result};
@@ -18,6 +18,8 @@ pub struct Options {
     pub held_out: f64,
     /// Positive probabilities labelled uncertain.
     pub band: [f64; 2],
+    /// Powers of the ratio to choose from (see [`Choice`]); a single one is taken as it is.
+    pub powers: Vec<f32>,
     pub source: String,
     pub licence: String,
     pub field: String,
@@ -32,6 +34,7 @@ impl Default for Options {
             decay: 3e-4,
             held_out: 0.2,
             band: [0.4, 0.6],
+            powers: vec![0.0, 0.15, 0.3, 0.5, 0.8],
             source: String::new(),
             licence: String::new(),
             field: String::new(),
@@ -71,10 +74,24 @@ pub fn train(positive: &[&str], negative: &[&str], options: &Options) -> Result<
             fit.push(example);
         }
     }
-    // The curve is fitted on texts the weights have not seen; then the weights learn those too.
-    let curve = platt(&results(&fitted(&fit, options), &calibrate));
+    // Power and curve are chosen on texts the weights have not seen, of the training share: the texts
+    // held out decide nothing. Then the weights learn those texts too.
+    let mut choices: Vec<Choice> = Vec::new();
+    let mut best: Option<(Choice, [f64; 2])> = None;
+    for power in &options.powers {
+        let margins = results(&fitted(&fit, *power, options), &calibrate);
+        let curve = platt(&margins);
+        let curved = |margin: f64| 1.0 / (1.0 + (-(curve[0] * margin + curve[1])).exp());
+        let probabilities: Vec<_> = margins.into_iter().map(|(margin, y)| (curved(margin), y)).collect();
+        let choice = Choice { ratio_power: *power, log_loss: scores(&probabilities, options.band).log_loss };
+        choices.push(choice);
+        if best.is_none_or(|(best, _)| choice.log_loss < best.log_loss) {
+            best = Some((choice, curve));
+        }
+    }
+    let (choice, curve) = best.ok_or_else(|| ModelError::input("powers: 至少一个值"))?;
     let trained: Vec<&Example> = fit.iter().chain(&calibrate).copied().collect();
-    let mut model = fitted(&trained, options);
+    let mut model = fitted(&trained, choice.ratio_power, options);
     model.platt = curve;
     let probabilities: Vec<_> =
         results(&model, &held).into_iter().map(|(margin, y)| (model.probability(margin), y)).collect();
@@ -89,7 +106,9 @@ pub fn train(positive: &[&str], negative: &[&str], options: &Options) -> Result<
         trained: trained.len(),
         calibrated: calibrate.len(),
         seed: options.seed,
-        features: format!("character 1- to 3-grams hashed to {WIDTH}"),
+        features: format!("character 1- to 3-grams in at least 2 texts, hashed to {WIDTH}"),
+        ratio_power: choice.ratio_power,
+        choices,
         held_out: scores(&probabilities, options.band),
         other_fields: std::collections::BTreeMap::new(),
         notes: vec!["只对文本判断,不含作者信息".into(), "训练领域以外准确率会下降;不确定的标为 uncertain".into()],
@@ -137,9 +156,12 @@ fn mix(seed: u64, n: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Logistic regression by AdaGrad over log-count ratios (the scaling of naive Bayes), averaged over the last half.
-fn fitted(examples: &[&Example], options: &Options) -> Model {
+/// Logistic regression by AdaGrad over features scaled by the size of their log-count ratio to a power (0: not
+/// scaled, 1: the full scaling of naive Bayes, Wang and Manning 2012), averaged over the last half.
+fn fitted(examples: &[&Example], power: f32, options: &Options) -> Model {
     let ratios = ratios(examples);
+    let scales: Vec<f32> =
+        ratios.iter().map(|r| if *r == 0.0 { 0.0 } else { r.signum() * r.abs().powf(power) }).collect();
     let mut weights = vec![0.0f32; WIDTH];
     let mut squares = vec![1e-8f32; WIDTH];
     let mut average = vec![0.0f32; WIDTH];
@@ -150,12 +172,12 @@ fn fitted(examples: &[&Example], options: &Options) -> Model {
         for i in &order {
             let Example { features, positive } = examples[*i];
             let scale = 1.0 / (features.len().max(1) as f32).sqrt();
-            let sum: f32 = features.iter().map(|f| weights[*f as usize] * ratios[*f as usize]).sum();
+            let sum: f32 = features.iter().map(|f| weights[*f as usize] * scales[*f as usize]).sum();
             let p = 1.0 / (1.0 + (-(sum * scale + bias)).exp());
             let error = p - f32::from(u8::from(*positive));
             bias -= 0.01 * error;
-            for f in features.iter().map(|f| *f as usize).filter(|f| ratios[*f] != 0.0) {
-                let gradient = error * scale * ratios[f] + options.decay * weights[f];
+            for f in features.iter().map(|f| *f as usize).filter(|f| scales[*f] != 0.0) {
+                let gradient = error * scale * scales[f] + options.decay * weights[f];
                 squares[f] += gradient * gradient;
                 weights[f] -= options.rate * gradient / squares[f].sqrt();
             }
@@ -167,15 +189,11 @@ fn fitted(examples: &[&Example], options: &Options) -> Model {
         }
     }
     let taken = taken.max(1.0);
-    let weights = average.iter().zip(&ratios).map(|(a, r)| a / taken * r).collect();
+    let weights = average.iter().zip(&scales).map(|(a, s)| a / taken * s).collect();
     Model { card: DataCard::default(), band: options.band, platt: [1.0, 0.0], bias: average_bias / taken, weights }
 }
 
-/// How strongly the counts scale the features: 0 would be plain logistic regression, 1 naive Bayes.
-/// 0.3 was the best of five values on three other splits of book and shop reviews.
-const RATIO_POWER: f32 = 0.3;
-
-/// `ln((p + 1) / |p|) - ln((n + 1) / |n|)` of each feature over the texts that have it, its size to the power above.
+/// `ln((p + 1) / |p|) - ln((n + 1) / |n|)` of each feature over the texts that have it; 0 for features of one text.
 fn ratios(examples: &[&Example]) -> Vec<f32> {
     let mut counts = vec![[0u32; 2]; WIDTH];
     let mut distinct = Vec::new();
@@ -192,11 +210,10 @@ fn ratios(examples: &[&Example]) -> Vec<f32> {
     counts
         .iter()
         .map(|[n, p]| {
-            if n + p == 0 {
+            if n + p < 2 {
                 return 0.0;
             }
-            let ratio = ((*p as f32 + 1.0) / positives).ln() - ((*n as f32 + 1.0) / negatives).ln();
-            ratio.signum() * ratio.abs().powf(RATIO_POWER)
+            ((*p as f32 + 1.0) / positives).ln() - ((*n as f32 + 1.0) / negatives).ln()
         })
         .collect()
 }

@@ -1,9 +1,8 @@
-//! Hot words by log-odds, topics by keywords, and the alert rules on a topic.
+//! Hot words: what a period's texts say more often than the texts before.
 
-use super::Label;
 use super::features;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use serde::Serialize;
+use std::collections::HashMap;
 
 /// A word that a period's texts use more than the texts before.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,78 +92,4 @@ fn is_han(c: char) -> bool {
 fn has_stop(word: &[char]) -> bool {
     const STOP: &str = "的了是我你他她它们这那在有和与就都也很不没还又被把给让到说要会能可以吗吧呢啊着过得地之其及或但而因所为于从对等个一";
     word.first().is_some_and(|c| STOP.contains(*c)) || word.last().is_some_and(|c| STOP.contains(*c))
-}
-
-/// A text of a topic as the rules see it. There is no field for an author.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Post<'a> {
-    pub text: &'a str,
-    pub platform: &'a str,
-    pub label: Label,
-}
-
-/// An alert rule on a topic: keywords and exclusions choose the texts, share and number decide.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TopicRule {
-    pub topic: String,
-    /// Any of them.
-    pub keywords: Vec<String>,
-    /// None of them.
-    #[serde(default)]
-    pub exclude: Vec<String>,
-    /// Only these platforms; all where empty.
-    #[serde(default)]
-    pub platforms: Vec<String>,
-    pub min_negative: usize,
-    pub min_share: f64,
-}
-
-/// A topic in a period.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TopicState {
-    pub topic: String,
-    pub texts: usize,
-    pub negative: usize,
-    pub uncertain: usize,
-    /// Negative texts among those decided.
-    pub negative_share: f64,
-    pub by_platform: BTreeMap<String, [usize; 2]>,
-    pub alert: bool,
-}
-
-impl TopicRule {
-    pub fn matches(&self, post: &Post<'_>) -> bool {
-        (self.platforms.is_empty() || self.platforms.iter().any(|p| p == post.platform))
-            && self.keywords.iter().any(|k| post.text.contains(k.as_str()))
-            && !self.exclude.iter().any(|k| post.text.contains(k.as_str()))
-    }
-
-    /// The state of the topic over the texts of a period; `by_platform` holds texts and negative texts.
-    pub fn state(&self, posts: &[Post<'_>]) -> TopicState {
-        let mut state = TopicState {
-            topic: self.topic.clone(),
-            texts: 0,
-            negative: 0,
-            uncertain: 0,
-            negative_share: 0.0,
-            by_platform: BTreeMap::new(),
-            alert: false,
-        };
-        for post in posts.iter().filter(|p| self.matches(p)) {
-            let negative = usize::from(post.label == Label::Negative);
-            state.texts += 1;
-            state.negative += negative;
-            state.uncertain += usize::from(post.label == Label::Uncertain);
-            let platform = state.by_platform.entry(post.platform.to_string()).or_default();
-            platform[0] += 1;
-            platform[1] += negative;
-        }
-        let decided = state.texts - state.uncertain;
-        if decided > 0 {
-            state.negative_share = state.negative as f64 / decided as f64;
-        }
-        state.alert = state.negative >= self.min_negative.max(1) && state.negative_share >= self.min_share;
-        state
-    }
 }
