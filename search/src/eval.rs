@@ -122,8 +122,8 @@ pub fn folds(questions: usize, count: usize) -> Vec<usize> {
 /// The searched text that is not the title: where answers stand.
 pub fn body_field(dataset: &Dataset) -> Option<&str> {
     let texts = || dataset.field.iter().filter(|f| f.search == SearchMode::Zh);
-    let body = texts().filter(|f| dataset.title.as_ref() != Some(&f.name)).last();
-    body.or_else(|| texts().last()).map(|f| f.name.as_str())
+    let body = texts().rfind(|f| dataset.title.as_ref() != Some(&f.name));
+    body.or_else(|| texts().next_back()).map(|f| f.name.as_str())
 }
 
 impl Indexes {
