@@ -35,6 +35,7 @@ pub struct Inner {
     pub metrics: Metrics,
     pub models: crate::models::Models,
     pub geo: crate::geo::Geo,
+    pub engine: crate::engine::Engine,
     pub clock: Arc<dyn Clock>,
     /// Everything here is generated.
     pub demo: bool,
@@ -95,6 +96,7 @@ impl App {
             metrics: Metrics::default(),
             models: crate::models::Models::new(&dir),
             geo,
+            engine: crate::engine::Engine::default(),
             requests: limiter(Quota::per_second, config.limits.requests_per_second),
             waiting: crate::jobs::Waiting::default(),
             stopping: CancellationToken::new(),

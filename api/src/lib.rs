@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod drills;
+pub mod engine;
 pub mod error;
 pub mod extract;
 pub mod extracting;

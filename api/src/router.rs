@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::middleware;
 use crate::routes::{
     assets, boards, briefings, case_file, cases, datasets, events, exports, geo, grants, health, imports, jobs,
-    model_helpers, models, notices, openapi, pages, query, records, search, search_exports, searches, session, tasks,
-    tokens, users,
+    model_helpers, model_pages, model_runs, models, notices, openapi, pages, query, records, search, search_exports,
+    searches, session, tasks, tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -90,6 +90,12 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(geo::fits::list, geo::fits::create))
         .routes(routes!(geo::fits::decide))
         .routes(routes!(models::list))
+        .routes(routes!(model_runs::health))
+        .routes(routes!(model_runs::start, model_runs::list))
+        .routes(routes!(model_runs::get, model_runs::stop))
+        .routes(routes!(model_runs::schedule))
+        .routes(routes!(model_runs::warnings))
+        .routes(routes!(model_runs::judge))
         .routes(routes!(models::deadline))
         .routes(routes!(models::security_index))
         .routes(routes!(models::wci))
@@ -157,6 +163,8 @@ fn html() -> Router<App> {
         .route("/geo", get(pages::geo))
         .route("/import", get(pages::import))
         .route("/records", get(pages::registers))
+        .route("/models", get(model_pages::models))
+        .route("/indices/{name}", get(model_pages::index))
         .route("/records/{dataset}", get(pages::records))
         .route("/records/{dataset}/new", get(pages::record_new))
         .route("/records/{dataset}/{id}", get(pages::record))

@@ -35,11 +35,13 @@ pub async fn run(mut config: Config, demo: bool) -> anyhow::Result<()> {
     }
     jobs::register(&app);
     app.store.jobs.start().await?;
+    crate::engine::resume(&app).await.map_err(|error| anyhow::anyhow!("{}", error.0))?;
     let following: Vec<_> =
         app.sinks().into_iter().map(|sink| tokio::spawn(follow::follow(app.clone(), follower.clone(), sink))).collect();
     tokio::spawn(live::tick(app.clone()));
     tokio::spawn(live::remind(app.clone()));
     tokio::spawn(crate::searching::watch(app.clone()));
+    tokio::spawn(crate::engine::scheduler(app.clone()));
     tokio::spawn(live::watch_catalogue(app.clone(), follower.clone()));
     tokio::spawn(crate::monitor::run(app.clone()));
     if demo {

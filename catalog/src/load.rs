@@ -37,7 +37,7 @@ pub struct Catalogue {
 }
 
 /// Kinds of declared files that other crates parse; the catalogue keeps their text.
-pub const FILE_KINDS: [&str; 13] = [
+pub const FILE_KINDS: [&str; 14] = [
     "indices",
     "deadlines",
     "influence",
@@ -51,6 +51,7 @@ pub const FILE_KINDS: [&str; 13] = [
     "associations",
     "risks",
     "briefings",
+    "streams",
 ];
 
 /// What is wrong with the files. Displayed one a line: `file:line: what (hint)`.

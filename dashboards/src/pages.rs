@@ -10,10 +10,12 @@
 //! `/assets/{file}?v=` ([`crate::assets`]).
 
 mod chrome;
+mod models;
 mod views;
 mod work;
 
 pub use chrome::{Chrome, Lang, NavItem, UserView};
+pub use models::{IndexPage, IndexView, IndicatorView, ModelsPage};
 pub use views::{
     BoardCard, DatasetCard, DatasetView, DocumentSection, FieldRow, FieldView, MeasureView, Paragraph, TableLink,
     TimelineEntry,

@@ -10,12 +10,14 @@ pub mod count;
 pub mod evaluate;
 pub mod events;
 pub mod rule;
+pub mod stream;
 pub mod threshold;
 
 pub use assess::{Assessment, Context, LimitResult, State, Step, assess, assess_all};
 pub use evaluate::evaluate;
 pub use events::{Event, Events};
 pub use rule::{Rule, Rules};
+pub use stream::{CaseResult, LimitRow, Stream, judge};
 
 #[cfg(test)]
 mod tests;

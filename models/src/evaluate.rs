@@ -61,7 +61,7 @@ pub fn evaluate_with(
 /// # Errors
 /// The first file that is wrong.
 pub fn check(catalogue: &Catalogue) -> Result<()> {
-    deadline::Rules::load(catalogue)?;
+    deadline::Stream::load(catalogue, &deadline::Rules::load(catalogue)?)?;
     for (name, _) in catalogue.files("indices") {
         index::IndexFile::load(catalogue, name)?.scheme()?;
     }

@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod file;
 pub mod grade;
 pub mod sensitivity;
+pub mod series;
 pub mod weights;
 
 pub use aggregate::{Aggregation, Dimension, Indicator, Scheme, UnitScore, score_unit};
@@ -17,6 +18,7 @@ pub use efficacy::{Bounds, Form};
 pub use evaluate::evaluate;
 pub use file::IndexFile;
 pub use grade::{Grade, GradeInput, GradeRules};
+pub use series::{PeriodUnits, UnitResult, series};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ mod column;
 mod compact;
 mod compute;
 mod dims;
+mod each;
 mod engine;
 mod error;
 mod finish;
@@ -26,6 +27,7 @@ mod suppress;
 mod table;
 mod txn;
 
+pub use each::Row;
 pub use error::OlapError;
 pub use rollup::{Checked, Status};
 pub use store::{Options, Store};

@@ -8,6 +8,7 @@ mod coverage;
 mod crash;
 mod geo;
 mod import;
+mod models;
 mod policy;
 mod query;
 mod real_files;

@@ -63,7 +63,7 @@ enum Command {
     /// Convert coordinates; import gazetteers and boundaries
     #[command(subcommand)]
     Geo(geo::Geo),
-    /// Train the sentiment model, or show it
+    /// Run models, train the sentiment model, or show it
     #[command(subcommand)]
     Model(model::ModelCommand),
     /// Check the catalogue, count its coverage, or write its JSON Schemas
@@ -188,6 +188,7 @@ mod tests {
             "catalog coverage --format json",
             "model train --positive a.txt --negative b.txt --out m",
             "model show",
+            "model run security-index --param base_from=2026-01-01 --data d",
             "policy explain leader-310104 read incident",
             "verify --data d",
             "demo --rows 1000 --seed 7 --until 2026-06-30 --data d",

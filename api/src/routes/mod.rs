@@ -20,6 +20,9 @@ pub mod health;
 pub mod imports;
 pub mod jobs;
 pub mod model_helpers;
+pub mod model_pages;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod model_runs;
 pub mod model_schemas;
 pub mod models;
 pub mod notices;

@@ -21,7 +21,7 @@ use zonglan_dashboards::pages::{
     RecordsPage, RegistersPage, TasksPage,
 };
 
-type Parameters = Params<BTreeMap<String, String>>;
+pub type Parameters = Params<BTreeMap<String, String>>;
 
 /// Who looks at a page. Without a session the visitor is led to the sign-in and back.
 pub struct Visitor {
@@ -84,11 +84,11 @@ fn respond(status: StatusCode, html: String) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], html).into_response()
 }
 
-type Page = Result<Response, PageError>;
+pub type Page = Result<Response, PageError>;
 
 impl Visitor {
     /// Turns the outcome of building a page into the page or an error page.
-    fn show<E>(chrome: Chrome, outcome: std::result::Result<String, E>) -> Page
+    pub fn show<E>(chrome: Chrome, outcome: std::result::Result<String, E>) -> Page
     where
         Error: From<E>,
     {

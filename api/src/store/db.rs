@@ -34,6 +34,7 @@ fn migrator() -> Migrator {
     let list = [
         (1, "foundation", include_str!("../../migrations/0001_foundation.sql")),
         (2, "work", include_str!("../../migrations/0002_work.sql")),
+        (20, "model_runs", include_str!("../../migrations/0020_model_runs.sql")),
         (40, "cases", include_str!("../../migrations/0040_cases.sql")),
         (8, "geo", include_str!("../../migrations/0008_geo.sql")),
     ];

@@ -31,6 +31,7 @@ mod numbering;
 mod passwords;
 mod records;
 mod rules;
+mod runs;
 mod searches;
 mod tables;
 mod task_steps;
@@ -63,6 +64,7 @@ pub use log::{AuditEvent, AuditRow, ChangeLog};
 pub use notices::{NoticeRow, Notices};
 pub use records::{Action, FieldChange, HistoryEntry, Record, RecordStore};
 pub use rules::matches;
+pub use runs::{NewRun, NewWarning, Run, RunCounts, RunState, Runs, Schedule, Warning, WarningState};
 pub use searches::{Confirmation, Look, SavedSearch, Searches};
 pub use tables::is_kept;
 pub use task_steps::Step;
@@ -150,6 +152,7 @@ pub struct Store {
     pub tasks: Tasks,
     pub grants: Grants,
     pub searches: Searches,
+    pub runs: Runs,
     pub blobs: DiskBlobs,
     pub crypto: Signer,
     catalogue: CatalogueCell,
@@ -187,10 +190,11 @@ impl Store {
                 notices: notices.clone(),
                 records: records.clone(),
             },
-            jobs: Jobs::new(db.clone(), clock, options.job_slots),
+            jobs: Jobs::new(db.clone(), clock.clone(), options.job_slots),
             records,
             identity,
             notices,
+            runs: Runs::new(db.clone(), clock),
             blobs: DiskBlobs::open(&dir.join(BLOBS))?,
             crypto: Signer(crypto),
             catalogue: cell,

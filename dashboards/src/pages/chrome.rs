@@ -120,6 +120,7 @@ impl Chrome {
         if catalogue.datasets().any(|d| policy.may_import(principal, d)) {
             nav.push(("/import".into(), lang.t("数据导入", "Import").into()));
         }
+        nav.push(("/models".into(), lang.t("模型运行", "Models").into()));
         nav.push(("/datasets".into(), lang.t("数据口径", "Definitions").into()));
         let current =
             |href: &str| if href == "/" { path == "/" } else { path == href || path.starts_with(&format!("{href}/")) };

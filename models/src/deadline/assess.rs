@@ -385,13 +385,12 @@ impl Run<'_, '_> {
                 .find(|d| from.is_none_or(|t| *d >= t) && next.is_none_or(|n| *d <= n))
                 .or(next)
         };
-        let by_default = if limit.period.months == 0 { 2 } else { 7 };
         let moot = self.case.dates(&limit.moot, Some(as_of)).next().filter(|d| end.is_none() && trigger >= Some(*d));
         if let Some(day) = moot {
             self.say(|| Step::new(format!("{day} 已无须办理:{}", State::ClosedInTime.zh()), Some(day), &[]));
             return Spell { trigger, raw_due, due, end: moot, state: State::ClosedInTime };
         }
-        let state = State::of(due, end, as_of, limit.due_soon.unwrap_or(by_default));
+        let state = State::of(due, end, as_of, limit.due_soon_days());
         self.say(|| {
             let text = match end {
                 Some(end) if end > due => format!("{end} 办结,超期 {} 日", (end - due).num_days()),

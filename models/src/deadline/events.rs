@@ -94,6 +94,20 @@ impl Events {
         }
     }
 
+    /// The first day after `as_of` on which something happens.
+    pub fn next_after(&self, as_of: NaiveDate) -> Option<NaiveDate> {
+        self.events.iter().filter_map(|e| e.date).find(|d| *d > as_of)
+    }
+
+    /// Whether a span has begun and not ended on a day.
+    pub fn is_open(&self, from: &str, to: &str, as_of: NaiveDate) -> bool {
+        let begun = self.events.iter().filter(|e| e.name == from).filter_map(|e| e.date).rfind(|d| *d <= as_of);
+        begun.is_some_and(|from| {
+            let ends = self.events.iter().filter(|e| e.name == to).filter_map(|e| e.date);
+            !ends.into_iter().any(|d| d >= from && d <= as_of)
+        })
+    }
+
     /// The case as it was known before a day.
     pub fn before(&self, day: NaiveDate) -> Self {
         let events = self.events.iter().filter(|e| e.date.is_some_and(|d| d < day)).cloned().collect();

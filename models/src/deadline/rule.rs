@@ -98,6 +98,11 @@ impl Limit {
     pub fn is_backward(&self) -> bool {
         self.backward || self.period.is_backward()
     }
+
+    /// Days before the due day from which a case is due soon.
+    pub fn due_soon_days(&self) -> i64 {
+        self.due_soon.unwrap_or(if self.period.months == 0 { 2 } else { 7 })
+    }
 }
 
 /// The name of a fact (true) or of an event that has happened; `!name` for the contrary.

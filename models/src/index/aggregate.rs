@@ -143,6 +143,14 @@ impl Scheme {
     }
 }
 
+/// Only the index of one unit, for comparing many weightings.
+pub fn value_of(scheme: &Scheme, values: &BTreeMap<String, Option<f64>>) -> Option<f64> {
+    let at = |i: &Indicator| scheme.position(i, values.get(&i.id).copied().flatten());
+    let positions: Vec<Vec<Option<f64>>> =
+        scheme.dimensions.iter().map(|d| d.indicators.iter().map(at).collect()).collect();
+    scheme.aggregate(&positions).0
+}
+
 /// The index of one unit from its values; a missing value is renormalised and named, never zero.
 pub fn score_unit(scheme: &Scheme, values: &BTreeMap<String, Option<f64>>) -> UnitScore {
     let x = |i: &Indicator| values.get(&i.id).copied().flatten();

@@ -6,6 +6,7 @@ use super::grade::GradeRules;
 use super::weights;
 use crate::error::{ModelError, Result};
 use serde::{Deserialize, Serialize};
+use zonglan_catalog::dataset::RegionLevel;
 use zonglan_catalog::{Catalogue, Label};
 
 /// A declared index.
@@ -42,6 +43,9 @@ pub struct DimensionFile {
     pub weight: f64,
     #[serde(default)]
     pub weighting: Weighting,
+    /// An unusual rise of one of its indicators raises the grade (the situation, not the prevention).
+    #[serde(default)]
+    pub escalates: bool,
     pub indicator: Vec<IndicatorFile>,
 }
 
@@ -68,6 +72,9 @@ pub struct IndicatorFile {
     pub per: Option<String>,
     #[serde(default)]
     pub times: Option<f64>,
+    /// The value is brought to so many days, so that one pair of bounds serves weeks, months and quarters.
+    #[serde(default)]
+    pub per_days: Option<f64>,
     #[serde(default)]
     pub unit: Option<String>,
     #[serde(default)]
@@ -81,6 +88,23 @@ pub struct IndicatorFile {
     #[serde(default)]
     pub limits: Option<[f64; 2]>,
     /// Where the bounds come from: a policy target, or P5/P95 of a fixed base period.
+    pub bounds: String,
+    /// Levels at which it is measured. Empty: all.
+    #[serde(default)]
+    pub levels: Vec<RegionLevel>,
+    /// What is measured of subdistricts instead, where nobody knows their residents.
+    #[serde(default)]
+    pub street: Option<StreetFile>,
+}
+
+/// An indicator at the level of subdistricts: the plain measure with bounds of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreetFile {
+    pub satisfactory: f64,
+    pub inadmissible: f64,
+    #[serde(default)]
+    pub unit: Option<String>,
     pub bounds: String,
 }
 
@@ -100,7 +124,15 @@ impl IndexFile {
     /// # Errors
     /// Bounds that are missing or contradictory, inconsistent judgements.
     pub fn scheme(&self) -> Result<Scheme> {
-        let dimensions = self.dimension.iter().map(DimensionFile::scheme).collect::<Result<_>>()?;
+        self.scheme_at(RegionLevel::District)
+    }
+
+    /// The scheme of a level: indicators that are not measured there take no part.
+    ///
+    /// # Errors
+    /// As [`Self::scheme`].
+    pub fn scheme_at(&self, level: RegionLevel) -> Result<Scheme> {
+        let dimensions = self.dimension.iter().map(|d| d.scheme(level)).collect::<Result<_>>()?;
         let scheme = Scheme { form: self.form, aggregation: self.aggregation, t_min: self.t_min, dimensions };
         scheme.check().map_err(|e| ModelError::RuleFile(format!("{}: {e}", self.name)))?;
         Ok(scheme)
@@ -108,7 +140,7 @@ impl IndexFile {
 }
 
 impl DimensionFile {
-    fn scheme(&self) -> Result<Dimension> {
+    fn scheme(&self, level: RegionLevel) -> Result<Dimension> {
         let weights = match &self.weighting {
             Weighting::Fixed => self.indicator.iter().map(|i| i.weight).collect(),
             Weighting::Ahp { matrix } => {
@@ -129,13 +161,49 @@ impl DimensionFile {
             .indicator
             .iter()
             .zip(weights)
-            .map(|(file, weight)| Ok(Indicator { id: file.id.clone(), weight, bounds: file.bounds()? }))
+            .filter(|(file, _)| file.is_measured_at(level))
+            .map(|(file, weight)| Ok(Indicator { id: file.id.clone(), weight, bounds: file.bounds_at(level)? }))
             .collect::<Result<_>>()?;
         Ok(Dimension { id: self.id.clone(), weight: self.weight, indicators })
     }
 }
 
 impl IndicatorFile {
+    pub fn is_measured_at(&self, level: RegionLevel) -> bool {
+        self.levels.is_empty() || self.levels.contains(&level)
+    }
+
+    /// The value from the measure, its divisor and the length of the period.
+    pub fn value(&self, level: RegionLevel, measured: f64, per: Option<f64>, days: f64) -> Option<f64> {
+        let mut x = measured;
+        if self.per.is_some() && !(level == RegionLevel::Street && self.street.is_some()) {
+            x = x / per.filter(|p| *p > 0.0)? * self.times.unwrap_or(1.0);
+        }
+        if let Some(per_days) = self.per_days {
+            x = x / days * per_days;
+        }
+        x.is_finite().then_some(x)
+    }
+
+    /// Unit and origin of the bounds at a level.
+    pub fn said_at(&self, level: RegionLevel) -> (Option<&str>, &str) {
+        match &self.street {
+            Some(street) if level == RegionLevel::Street => {
+                (street.unit.as_deref().or(self.unit.as_deref()), &street.bounds)
+            }
+            _ => (self.unit.as_deref(), &self.bounds),
+        }
+    }
+
+    fn bounds_at(&self, level: RegionLevel) -> Result<Bounds> {
+        match &self.street {
+            Some(s) if level == RegionLevel::Street => {
+                Ok(Bounds::Monotone { satisfactory: s.satisfactory, inadmissible: s.inadmissible })
+            }
+            _ => self.bounds(),
+        }
+    }
+
     fn bounds(&self) -> Result<Bounds> {
         match (self.satisfactory, self.inadmissible, self.interval, self.limits) {
             (Some(satisfactory), Some(inadmissible), None, None) => Ok(Bounds::Monotone { satisfactory, inadmissible }),

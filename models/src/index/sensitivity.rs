@@ -1,6 +1,6 @@
 //! How far the ranks depend on the weights.
 
-use super::aggregate::{Scheme, score_unit};
+use super::aggregate::{Scheme, value_of};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -69,12 +69,14 @@ pub fn sensitivity(scheme: &Scheme, units: &Units, by: f64) -> Sensitivity {
 
 /// Rank 1 has the highest index; units without an index come last; ties share the better rank.
 fn ranks(scheme: &Scheme, units: &Units) -> BTreeMap<String, usize> {
-    let scores: BTreeMap<&String, f64> = units
-        .iter()
-        .map(|(unit, values)| (unit, score_unit(scheme, values).value.unwrap_or(f64::NEG_INFINITY)))
-        .collect();
-    scores
-        .iter()
-        .map(|(unit, score)| ((*unit).clone(), 1 + scores.values().filter(|s| **s > score + 1e-9).count()))
-        .collect()
+    let mut scores: Vec<(f64, &String)> =
+        units.iter().map(|(unit, values)| (value_of(scheme, values).unwrap_or(f64::NEG_INFINITY), unit)).collect();
+    scores.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut out = BTreeMap::new();
+    for (place, (score, unit)) in scores.iter().enumerate() {
+        // Of scores that differ by rounding only the first one's place counts for all.
+        let first = scores[..place].iter().rposition(|(s, _)| *s > score + 1e-9).map_or(0, |p| p + 1);
+        out.insert((*unit).clone(), first + 1);
+    }
+    out
 }

@@ -1,0 +1,70 @@
+//! The model run engine (统一模型运行引擎): every computation whose results are rows runs here.
+//!
+//! To add a model, implement [`Model`] and name it in [`models`]; nothing else is needed to start,
+//! stop, schedule and watch it over `/api/v1/models/{model}/runs`, `zonglan model run NAME` and the
+//! page `/models`:
+//!
+//! ```ignore
+//! pub struct Topics;
+//! impl Model for Topics {
+//!     fn name(&self) -> &'static str { "topics" }
+//!     fn label(&self) -> Label { Label::new("舆情话题", "Topics") }
+//!     fn inputs(&self) -> Vec<&'static str> { vec!["media_post"] }
+//!     fn outputs(&self) -> Vec<&'static str> { vec!["topic_day"] }
+//!     fn version(&self, app: &App) -> Result<String> { Ok("1".into()) }
+//!     fn run(&self, run: &Running) -> Result<()> {
+//!         run.each("media_post", &["id", "text"], Filter::True, &mut |row| ...)?;   // read
+//!         run.upsert("topic_day", &rows)?;                                          // write
+//!         run.warn(vec![NewWarning { .. }])?;                                       // raise
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! What the engine promises: a run is a record with the versions of the rules and of every dataset
+//! read; the same model, version, parameters and data are the same run, however often it is asked
+//! for; a run that the program's end interrupted goes on at the next start, from its last
+//! [`Running::save`]; a failure is told to those who may act on jobs; results are written to the
+//! same stores as imports, by key, changed rows only. Models run on a thread for blocking work.
+
+mod index;
+mod run;
+mod running;
+
+pub use index::SCORES;
+pub use run::{Engine, Health, ModelStatus, register, resume, scheduler, start, status, stop, with_progress};
+pub use running::Running;
+
+use crate::app::App;
+use crate::error::Result;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use zonglan_catalog::Label;
+
+/// A computation over datasets whose results are rows of datasets.
+pub trait Model: Send + Sync {
+    /// As in addresses: `security-index`.
+    fn name(&self) -> &'static str;
+    fn label(&self) -> Label;
+    /// Datasets read: their data versions are part of the run.
+    fn inputs(&self) -> Vec<&'static str>;
+    /// Datasets written.
+    fn outputs(&self) -> Vec<&'static str>;
+    /// The version of the rules in force; results of another version are another run.
+    fn version(&self, app: &App) -> Result<String>;
+    /// What else decides the results, such as the day of judgment; also what a caller may set.
+    fn params(&self, _app: &App) -> Json {
+        json!({})
+    }
+    /// How often the engine looks for something new to compute; `None`: only when asked.
+    fn every_minutes(&self) -> Option<u32> {
+        Some(30)
+    }
+    /// Computes and writes. Blocking; look at [`Running::check`] between pieces of work.
+    fn run(&self, run: &Running) -> Result<()>;
+}
+
+/// The models of this program.
+pub fn models() -> Vec<Arc<dyn Model>> {
+    vec![Arc::new(index::SecurityIndex)]
+}

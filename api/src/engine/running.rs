@@ -1,0 +1,181 @@
+//! What a model sees of its run: its inputs, where its results go, how to tell how far it is.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::store::{JobContext, NewWarning, Run, RunCounts};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
+use zonglan_catalog::error::ErrorClass;
+use zonglan_catalog::traits::{Cancel, Committed};
+use zonglan_catalog::{Batch, Catalogue, Dataset, Filter, Principal, Query, RowKey, Table, Value, bind};
+
+/// Fields of a result row by name.
+pub type Fields = BTreeMap<String, Value>;
+
+/// A run under way.
+pub struct Running {
+    pub app: App,
+    /// The catalogue that the run began with.
+    pub catalogue: Arc<Catalogue>,
+    pub record: Run,
+    job: JobContext,
+    runtime: Handle,
+    resumed: Option<Json>,
+    principal: Principal,
+    done: Mutex<(RunCounts, String)>,
+}
+
+impl Running {
+    pub(super) fn new(app: &App, record: Run, resumed: Option<Json>, job: JobContext) -> Self {
+        let catalogue = app.catalogue();
+        Self {
+            principal: crate::app::operator(&catalogue),
+            catalogue,
+            app: app.clone(),
+            record,
+            job,
+            runtime: Handle::current(),
+            resumed,
+            done: Mutex::default(),
+        }
+    }
+
+    pub fn params(&self) -> &Json {
+        &self.record.params
+    }
+
+    /// A whole parameter by name.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.record.params.get(name)?.as_str()
+    }
+
+    pub fn cancel(&self) -> &Cancel {
+        &self.job.cancel
+    }
+
+    /// Fails once somebody has stopped the run.
+    pub fn check(&self) -> Result<()> {
+        if self.job.cancel.is_cancelled() {
+            return Err(Error::new(ErrorClass::User, "models.stopped", "运行已停止 (stopped)"));
+        }
+        Ok(())
+    }
+
+    /// Says how far the work is, 0 to 1.
+    pub fn progress(&self, part: f64, message: impl Into<String>) {
+        self.job.progress(part, message);
+    }
+
+    /// Where an interrupted run goes on; what [`Self::save`] kept.
+    pub fn resumed(&self) -> Option<&Json> {
+        self.resumed.as_ref()
+    }
+
+    /// Keeps a place from which the run can go on when the program is killed.
+    pub fn save(&self, checkpoint: Json, progress: f64) -> Result<()> {
+        self.check()?;
+        Ok(self.runtime.block_on(self.app.store.runs.save(self.record.id, checkpoint, progress))?)
+    }
+
+    /// Adds to the run's counts.
+    pub fn count(&self, add: impl FnOnce(&mut RunCounts)) {
+        add(&mut self.done.lock().unwrap_or_else(PoisonError::into_inner).0);
+    }
+
+    /// A sentence about the outcome, for the list of runs.
+    pub fn note(&self, text: impl Into<String>) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).1 = text.into();
+    }
+
+    pub(super) fn outcome(&self) -> (RunCounts, String) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn dataset(&self, name: &str) -> Result<Arc<Dataset>> {
+        self.catalogue
+            .dataset(name)
+            .cloned()
+            .ok_or_else(|| Error::not_found("dataset.unknown", format!("没有数据集 '{name}' (no such dataset)")))
+    }
+
+    /// Answers a query over all rows; `now` is what relative ranges count from.
+    pub fn query(&self, query: &Query, now: i64) -> Result<Table> {
+        self.check()?;
+        let bound = bind(&self.catalogue, self.catalogue.policy(), &self.principal, query, now)?;
+        Ok(self.app.columns.query_blocking(&bound, self.cancel())?)
+    }
+
+    /// Every row of a dataset that passes a filter, in no order; fields are numbered as named.
+    pub fn each(
+        &self,
+        dataset: &str,
+        fields: &[&str],
+        filter: Filter,
+        emit: &mut dyn FnMut(&zonglan_olap::Row<'_>),
+    ) -> Result<u64> {
+        let rows = fields.iter().map(ToString::to_string).collect();
+        let query = Query { dataset: dataset.to_string(), rows, filter, ..Query::default() };
+        let bound = bind(&self.catalogue, self.catalogue.policy(), &self.principal, &query, self.app.clock.now())?;
+        let read = self.app.columns.each(&bound, self.cancel(), emit)?;
+        self.count(|c| c.read += read);
+        Ok(read)
+    }
+
+    /// Writes result rows by key to every store that takes them. Rows that are there with the same
+    /// content stay untouched. One commit.
+    pub fn upsert(&self, dataset: &str, rows: &[Fields]) -> Result<Committed> {
+        let dataset = self.dataset(dataset)?;
+        let mut batch = Batch::new(&dataset);
+        for row in rows {
+            batch.push_fields(&dataset, row);
+        }
+        self.write(&dataset, &[batch], &[])
+    }
+
+    /// Writes batches of result rows and removes keys, in one commit of each store.
+    pub fn write(&self, dataset: &Arc<Dataset>, batches: &[Batch], gone: &[RowKey]) -> Result<Committed> {
+        self.check()?;
+        let committed = self.put(dataset, batches, gone)?;
+        self.count(|c| {
+            c.written += committed.inserted + committed.updated;
+            c.removed += committed.deleted;
+        });
+        Ok(committed)
+    }
+
+    /// As [`Self::write`], without counting and also after a stop.
+    pub(super) fn put(&self, dataset: &Arc<Dataset>, batches: &[Batch], gone: &[RowKey]) -> Result<Committed> {
+        let mut first = None;
+        for sink in self.app.sinks().into_iter().filter(|sink| sink.accepts(dataset)) {
+            let mut txn = sink.begin(dataset)?;
+            for batch in batches.iter().filter(|b| !b.is_empty()) {
+                txn.upsert(batch)?;
+            }
+            if !gone.is_empty() {
+                txn.delete(gone)?;
+            }
+            let committed = txn.commit(None)?;
+            first.get_or_insert(committed);
+        }
+        Ok(first.unwrap_or_default())
+    }
+
+    /// Raises warnings; one whose key was raised before is not raised again. Returns how many are new.
+    pub fn warn(&self, warnings: Vec<NewWarning>) -> Result<u64> {
+        let fresh = self.runtime.block_on(self.app.store.runs.warn(&self.record.model, self.record.id, warnings))?;
+        self.count(|c| c.warnings += fresh);
+        Ok(fresh)
+    }
+
+    /// Closes open warnings whose reason is over.
+    pub fn close_warnings(&self, keys: Vec<String>) -> Result<()> {
+        Ok(self.runtime.block_on(self.app.store.runs.close_warnings(&self.record.model, keys))?)
+    }
+
+    /// Waits for asynchronous work from the model's thread.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+}

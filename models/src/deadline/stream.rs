@@ -1,0 +1,240 @@
+//! Streams of stage events: which rows are the events of which case, and what the rules say of it.
+//!
+//! A file of `streams/` names a dataset of events (one row an event), the fields that hold case,
+//! event and date, and the rules that supervise it.
+
+use super::assess::{Context, LimitResult, Spell, State, assess};
+use super::events::Events;
+use super::rule::{Limit, Rule, Rules};
+use crate::error::{ModelError, Result};
+use chrono::{Days, NaiveDate};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use zonglan_catalog::{Catalogue, Filter, Label};
+
+/// A declared stream.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    pub name: String,
+    pub label: Label,
+    /// The dataset of events.
+    pub dataset: String,
+    /// Its fields: the case, the event's code, its date, and the district that sees the case.
+    pub case: String,
+    pub event: String,
+    pub date: String,
+    pub district: String,
+    /// The receiver, where several must receive it.
+    #[serde(default)]
+    pub recipient: Option<String>,
+    /// A date that the event sets for something else (the hearing): it is then the event's date.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// Which rows belong to the stream.
+    #[serde(default, rename = "where")]
+    pub filter: Filter,
+    pub rules: Vec<String>,
+    /// The dataset of the cases, whose key the event's case is.
+    pub parent: String,
+    /// Who must act, by the agency of the rule: a field of the parent, or a text with `{district}`.
+    pub units: BTreeMap<String, String>,
+}
+
+impl Stream {
+    /// All streams of a catalogue whose datasets are declared.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a rule that there is not.
+    pub fn load(catalogue: &Catalogue, rules: &Rules) -> Result<Vec<Self>> {
+        let mut out = Vec::new();
+        for (name, file) in catalogue.files("streams") {
+            let Some(stream) = catalogue.parse_file::<Self>("streams", name)? else { continue };
+            for rule in &stream.rules {
+                rules.get(rule).map_err(|e| ModelError::RuleFile(format!("{}: {e}", file.path)))?;
+            }
+            let (Some(events), Some(parent)) = (catalogue.dataset(&stream.dataset), catalogue.dataset(&stream.parent))
+            else {
+                continue;
+            };
+            let fields = [&stream.case, &stream.event, &stream.date, &stream.district];
+            let more = stream.recipient.iter().chain(&stream.target);
+            if let Some(missing) = fields.into_iter().chain(more).find(|f| events.field(f).is_none()) {
+                return Err(ModelError::RuleFile(format!("{}: {} has no field '{missing}'", file.path, events.name)));
+            }
+            let is_field = |unit: &str| unit.contains('{') || parent.field(unit).is_some();
+            if let Some(missing) = stream.units.values().find(|u| !is_field(u)) {
+                return Err(ModelError::RuleFile(format!("{}: {} has no field '{missing}'", file.path, parent.name)));
+            }
+            out.push(stream);
+        }
+        Ok(out)
+    }
+
+    /// The rules of the stream, in its order.
+    ///
+    /// # Errors
+    /// A rule that there is not.
+    pub fn rules<'a>(&self, all: &'a Rules) -> Result<Vec<&'a Rule>> {
+        self.rules.iter().map(|name| all.get(name)).collect()
+    }
+}
+
+/// One limit of one spell of a case: a row of the dataset of deadlines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitRow {
+    /// Place of the rule in the stream, of the limit in the rule, of the spell in the limit.
+    pub rule: usize,
+    pub limit: usize,
+    pub spell: usize,
+    pub trigger: Option<NaiveDate>,
+    pub due: Option<NaiveDate>,
+    pub end: Option<NaiveDate>,
+    pub state: State,
+    /// A holiday calendar was missing.
+    pub estimated: bool,
+}
+
+/// What the rules say of a case on a day.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CaseResult {
+    pub rows: Vec<LimitRow>,
+    /// The next day on which it may say something else without any new event.
+    pub next_change: Option<NaiveDate>,
+}
+
+/// Judges a case by the rules of its stream. Limits whose trigger is missing have a row only where
+/// their end has happened: then something is missing in the file.
+pub fn judge(rules: &[&Rule], case: &Events, context: Context<'_>) -> CaseResult {
+    let as_of = context.as_of;
+    let mut out = CaseResult::default();
+    let mut next: Option<NaiveDate> = case.next_after(as_of);
+    for (r, rule) in rules.iter().enumerate() {
+        let assessed = assess(rule, case, context);
+        for result in &assessed.limits {
+            let Some(l) = rule.limit.iter().position(|limit| limit.name == result.limit) else { continue };
+            let limit = &rule.limit[l];
+            if result.spells.is_empty() && case.dates(&limit.end, Some(as_of)).next().is_some() {
+                out.rows.push(missing(r, l, case.dates(&limit.end, Some(as_of)).next()));
+            }
+            for (s, spell) in result.spells.iter().enumerate() {
+                out.rows.push(LimitRow {
+                    rule: r,
+                    limit: l,
+                    spell: s + 1,
+                    trigger: spell.trigger,
+                    due: Some(spell.due),
+                    end: spell.end,
+                    state: spell.state,
+                    estimated: assessed.estimated,
+                });
+                next = earlier(next, changes(limit, result, spell, case, as_of));
+            }
+        }
+    }
+    out.next_change = next;
+    out
+}
+
+fn missing(rule: usize, limit: usize, end: Option<NaiveDate>) -> LimitRow {
+    LimitRow { rule, limit, spell: 0, trigger: None, due: None, end, state: State::Unknown, estimated: false }
+}
+
+fn earlier(a: Option<NaiveDate>, b: Option<NaiveDate>) -> Option<NaiveDate> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The next day on which an open spell changes its state by itself.
+fn changes(limit: &Limit, result: &LimitResult, spell: &Spell, case: &Events, as_of: NaiveDate) -> Option<NaiveDate> {
+    if spell.end.is_some() && result.missing_recipients.is_empty() {
+        return None;
+    }
+    let running = limit.excluded.iter().any(|span| case.is_open(&span.from, &span.to, as_of));
+    if running {
+        return as_of.succ_opt();
+    }
+    let soon = Days::new(limit.due_soon_days().unsigned_abs());
+    [spell.due.checked_sub_days(soon), Some(spell.due), spell.due.succ_opt()]
+        .into_iter()
+        .flatten()
+        .filter(|day| *day > as_of)
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deadline::Event;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::builtin().expect("the packs are valid"));
+    static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::load(&CATALOGUE).expect("valid"));
+
+    fn stream() -> Stream {
+        Stream::load(&CATALOGUE, &RULES).expect("valid").into_iter().find(|s| s.name == "criminal").expect("declared")
+    }
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect("a date")
+    }
+
+    fn case(events: &[(&str, &str)]) -> Events {
+        let event = |(name, date): &(&str, &str)| Event { name: (*name).into(), date: Some(day(date)), to: None };
+        Events::new(events.iter().map(event), BTreeMap::new())
+    }
+
+    fn judged(events: &Events, as_of: NaiveDate) -> CaseResult {
+        let stream = stream();
+        let rules = stream.rules(&RULES).expect("known");
+        judge(&rules, events, Context { rules: &RULES, calendar: CATALOGUE.calendar(), as_of, explain: false })
+    }
+
+    #[test]
+    fn a_case_says_when_it_will_say_something_else() {
+        let events =
+            case(&[("detained", "2026-01-05"), ("arrest_requested", "2026-01-08"), ("arrested", "2026-01-10")]);
+        let result = judged(&events, day("2026-02-20"));
+        let stream = stream();
+        let rule = |name: &str| stream.rules.iter().position(|r| r == name).expect("in the stream");
+        let custody = result.rows.iter().find(|r| r.rule == rule("R1")).expect("judged");
+        assert_eq!((custody.due, custody.state), (Some(day("2026-03-10")), State::Running));
+        // R6 asks for the request seven days before the expiry, and is due soon two days before that.
+        assert_eq!(result.next_change, Some(day("2026-03-01")));
+        let soon = judged(&events, day("2026-03-01"));
+        assert!(soon.rows.iter().any(|r| r.rule == rule("R6") && r.state == State::DueSoon), "{soon:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Between a day and the next change nothing changes: what makes incremental runs right.
+        #[test]
+        fn nothing_changes_before_the_next_change(
+            gaps in prop::collection::vec(0u64..40, 9),
+            chosen in prop::collection::vec(0usize..12, 1..9),
+            wait in 0u64..60,
+        ) {
+            const NAMES: [&str; 12] = ["detained", "arrest_requested", "arrested", "transferred", "under_review",
+                "returned_for_investigation", "resubmitted", "indicted", "accepted", "released", "psychiatric_entrusted",
+                "psychiatric_opinion"];
+            let mut at = day("2026-01-02");
+            let mut events = Vec::new();
+            for (gap, name) in gaps.iter().zip(&chosen) {
+                at = at + Days::new(*gap);
+                events.push(Event { name: NAMES[*name].into(), date: Some(at), to: None });
+            }
+            let events = Events::new(events, BTreeMap::new());
+            let as_of = day("2026-01-20") + Days::new(wait);
+            let now = judged(&events, as_of);
+            let until = now.next_change.unwrap_or(as_of + Days::new(90)).min(as_of + Days::new(90));
+            let mut next = as_of.succ_opt().expect("a day");
+            while next < until {
+                prop_assert_eq!(&judged(&events, next).rows, &now.rows, "on {} after {}", next, as_of);
+                next = next.succ_opt().expect("a day");
+            }
+        }
+    }
+}
