@@ -27,16 +27,21 @@
 //! [`Running::save`]; a failure is told to those who may act on jobs; results are written to the
 //! same stores as imports, by key, changed rows only. Models run on a thread for blocking work.
 
+mod deadline;
+mod deadline_memory;
+mod deadline_rows;
 mod index;
 mod run;
 mod running;
 
+pub use deadline::STATES;
 pub use index::SCORES;
 pub use run::{Engine, Health, ModelStatus, register, resume, scheduler, start, status, stop, with_progress};
 pub use running::Running;
 
 use crate::app::App;
 use crate::error::Result;
+use crate::store::NewTask;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use zonglan_catalog::Label;
@@ -66,5 +71,17 @@ pub trait Model: Send + Sync {
 
 /// The models of this program.
 pub fn models() -> Vec<Arc<dyn Model>> {
-    vec![Arc::new(index::SecurityIndex)]
+    vec![Arc::new(index::SecurityIndex), Arc::new(deadline::Deadlines)]
+}
+
+/// Gives tasks; where the instance keeps no tasks, warnings alone tell of it.
+fn warn_tasks(run: &Running, tasks: Vec<NewTask>) -> Result<()> {
+    if run.catalogue.dataset(crate::store::TASKS).is_none() {
+        return Ok(());
+    }
+    for task in tasks {
+        run.check()?;
+        run.wait(run.app.store.tasks.create("system", task))?;
+    }
+    Ok(())
 }

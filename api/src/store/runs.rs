@@ -430,6 +430,15 @@ impl Runs {
         Ok(())
     }
 
+    /// Keys of the warnings of a model that nobody has judged and that are not over.
+    pub async fn open_warnings(&self, model: &str) -> Result<Vec<String>> {
+        sqlx::query_scalar("SELECT key FROM model_warning WHERE model = ? AND state = 'open'")
+            .bind(model)
+            .fetch_all(self.db.readers())
+            .await
+            .map_err(db)
+    }
+
     /// Warnings of a model in a state (all where `None`) in regions that begin with one of the
     /// prefixes, newest first.
     pub async fn warnings(
