@@ -104,11 +104,32 @@ pub async fn make(app: &App, follower: &Arc<Follower>) -> anyhow::Result<()> {
     }
     gazetteer(app, &city).await?;
     follow::catch_up(app, follower).await?;
+    run_models(app).await;
     marker.complete = true;
     write_marker(&app.config.data.dir, &marker)?;
     crate::memory::give_back();
     eprintln!("the demo city has {total} rows, made in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Runs every model once, so that boards of their results have something to show.
+async fn run_models(app: &App) {
+    crate::engine::register(app);
+    for model in app.engine.models() {
+        let began = Instant::now();
+        match crate::engine::run_to_end(app, model.name()).await {
+            Ok(run) if run.state == crate::store::RunState::Done => {
+                eprintln!(
+                    "  {:<18} {:>9} results {:>4.1} s",
+                    run.model,
+                    run.counts.written,
+                    began.elapsed().as_secs_f64()
+                );
+            }
+            Ok(run) => tracing::warn!(model = run.model, error = run.error, "the model did not run"),
+            Err(error) => tracing::warn!(model = model.name(), error = %error.0, "the model did not run"),
+        }
+    }
 }
 
 /// Texts of more incidents than this take long to index and show nothing new: only on request.

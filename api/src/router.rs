@@ -5,7 +5,7 @@ use crate::middleware;
 use crate::routes::{
     assets, boards, briefings, case_file, cases, datasets, events, exports, geo, grants, health, imports, jobs,
     model_helpers, model_pages, model_runs, models, notices, openapi, pages, query, records, search, search_exports,
-    searches, session, tasks, tokens, users,
+    searches, session, tasks, timeline, tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -54,6 +54,7 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(grants::list, grants::apply))
         .routes(routes!(grants::decide))
         .routes(routes!(grants::withdraw))
+        .routes(routes!(timeline::get))
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::get))
         .routes(routes!(boards::list))

@@ -185,7 +185,7 @@ impl Panel {
         panel.meta.suppressed = table.meta.suppressed;
         panel.query = Some(query.clone());
         panel.href = Some(match &element.click {
-            Some(path) if path.starts_with('/') => path.clone(),
+            Some(path) if path.starts_with('/') && !path.contains('{') => path.clone(),
             _ => explore_href(query),
         });
         match element.kind {
@@ -405,7 +405,11 @@ fn rows(input: &Input<'_>, query: &Query, table: &Table) -> RowsView {
     let limit = input.element.limit.unwrap_or(usize::MAX);
     let taken: Vec<&Vec<Value>> = table.rows.iter().take(limit).collect();
     let key = dataset.filter(|d| d.key.len() == 1).and_then(|d| Some((d, table.column(&d.key[0])?)));
+    let template = input.element.click.as_deref().filter(|path| path.starts_with('/') && path.contains('{'));
     let hrefs = match key {
+        _ if template.is_some() => {
+            taken.iter().map(|row| template.map(|path| filled(path, table, row)).unwrap_or_default()).collect()
+        }
         Some((dataset, key)) => taken.iter().map(|row| row_href(dataset, &row[key].to_text())).collect(),
         None => Vec::new(),
     };
@@ -414,6 +418,15 @@ fn rows(input: &Input<'_>, query: &Query, table: &Table) -> RowsView {
         rows: taken.iter().map(|row| shown.iter().map(|&i| cell_text(input, query, table, row, i)).collect()).collect(),
         hrefs,
     }
+}
+
+/// A path with `{field}` replaced by the row's values.
+fn filled(path: &str, table: &Table, row: &[Value]) -> String {
+    let mut out = path.to_string();
+    for (column, value) in table.columns.iter().zip(row) {
+        out = out.replace(&format!("{{{}}}", column.name), &format::percent_encode(&value.to_text()));
+    }
+    out
 }
 
 /// The page of one row: its record, its document, or the rows page that shows it alone.

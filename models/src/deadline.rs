@@ -12,12 +12,14 @@ pub mod events;
 pub mod rule;
 pub mod stream;
 pub mod threshold;
+pub mod timeline;
 
 pub use assess::{Assessment, Context, LimitResult, State, Step, assess, assess_all};
 pub use evaluate::evaluate;
 pub use events::{Event, Events};
 pub use rule::{Rule, Rules};
 pub use stream::{CaseResult, LimitRow, Stream, judge};
+pub use timeline::{Timeline, TimelineLimit, timeline};
 
 #[cfg(test)]
 mod tests;

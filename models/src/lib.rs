@@ -3,6 +3,8 @@
 pub mod briefing;
 pub mod deadline;
 pub mod discretion;
+#[cfg(test)]
+mod docs;
 pub mod enforcement;
 pub mod error;
 mod evaluate;

@@ -353,5 +353,57 @@ fn a_lawyer_searches_by_keyboard_and_reads_a_case_file() -> Result<()> {
         let complaints = browser.complaints().await?;
         ensure!(complaints.is_empty(), "{complaints:?}");
         Ok(())
+// modules: L082, L083, L085, L086
+#[test]
+fn from_an_orange_district_to_the_cases_in_three_clicks() -> Result<()> {
+    drive(|| async {
+        let server = city();
+        let mut browser = Browser::open(1920, 1080).await?;
+        browser.login(&server.address, "leader", PASSWORD).await?;
+        for (layout, width, height) in [("mobile", 390, 844), ("desktop", 1440, 900), ("wall", 1920, 1080)] {
+            browser.resize(width, height).await?;
+            browser.page.goto(&format!("{}/boards/security_index?layout={layout}", server.address)).await?;
+            browser.until("all panels", DRAWN).await?;
+            let failed = browser
+                .script("return [...document.querySelectorAll('.panel[data-state=failed]')].map(e => e.innerText)")
+                .await?;
+            ensure!(failed.as_array().is_some_and(Vec::is_empty), "{layout}: {failed}");
+            tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+            browser.picture(&format!("index-{layout}")).await?;
+            looks_right(&browser).await?;
+        }
+        // One: a unit that is to be supervised. Its score is the query's.
+        browser.find(".panel[data-panel=alerts] a[href*='/indices/security_index']").await?.click().await?;
+        browser
+            .until("the explanation", "return document.querySelectorAll('.composition [data-indicator]').length > 5")
+            .await?;
+        let text = browser.visible_text().await?;
+        ensure!(
+            text.contains("最能提升指数的指标") && text.contains("权重±20%时的排名") && text.contains("规则版本"),
+            "{text}"
+        );
+        browser.picture("index-page").await?;
+        looks_right(&browser).await?;
+        let url = browser.page.current_url().await?;
+        let region = url.query_pairs().find(|(k, _)| k == "region").map(|(_, v)| v.to_string()).context("a region")?;
+        let query = serde_json::json!({"dataset": "security_index_score", "measures": ["security_index"],
+            "where": {"and": [{"region": {"eq": region}}, {"period": {"eq": "month"}}, {"latest": {"eq": true}}]}});
+        let score = server.client("leader")?.number(&query)?;
+        let shown = browser.find("#score").await?.text().await?;
+        ensure!(shown == format!("{score:.1}"), "{shown} is not {score}");
+        // Two: what would raise it most. Three: one of the rows that it counts.
+        browser.find(".gains a").await?.click().await?;
+        browser.until("the rows", "return document.querySelectorAll('#result tbody tr').length > 0").await?;
+        browser.find("#result tbody tr a").await?.click().await?;
+        browser
+            .until(
+                "one of them",
+                "return location.pathname.startsWith('/cases/') || location.pathname.startsWith('/records/')",
+            )
+            .await?;
+        browser.page.goto(&format!("{}/models", server.address)).await?;
+        browser.until("the models", "return document.querySelectorAll('tr[data-model]').length >= 2").await?;
+        browser.picture("models").await?;
+        looks_right(&browser).await
     })
 }

@@ -21,7 +21,7 @@ fn ended(client: &Client, model: &str, id: &Value) -> Result<Value> {
 }
 
 /// Runs a model to its end.
-pub fn run(client: &Client, model: &str, params: &Value) -> Result<Value> {
+fn run(client: &Client, model: &str, params: &Value) -> Result<Value> {
     let started = client.post(&format!("/api/v1/models/{model}/runs"), &json!({"params": params}))?.ok()?;
     let run = ended(client, model, &started["id"])?;
     ensure!(run["state"] == "done", "{run}");
@@ -39,10 +39,11 @@ fn health(client: &Client, model: &str) -> Result<Value> {
 fn models_start_stop_and_tell_how_they_are() -> Result<()> {
     let server = Server::start(Options::demo(500))?;
     let admin = server.client("admin")?;
-    ensure!(health(&admin, "security-index")?["health"] == "never");
+    // The demo city comes with the results of every model.
+    ensure!(health(&admin, "security-index")?["health"] == "ok");
     let first = run(&admin, "security-index", &json!({}))?;
     ensure!(first["inputs"]["incident"].as_u64() > Some(0) && first["written"].as_u64() > Some(100), "{first}");
-    ensure!(first["version"].is_string() && first["owner"] == "admin", "{first}");
+    ensure!(first["version"].is_string() && first["cause"] == "schedule", "{first}");
     // The same rules, parameters and data are the same run; nothing is computed again.
     let again = admin.post("/api/v1/models/security-index/runs", &json!({}))?;
     ensure!(again.status == 200, "{}", again.text());
@@ -83,7 +84,7 @@ fn models_start_stop_and_tell_how_they_are() -> Result<()> {
     ensure!(after["enabled"] == false && after["every_minutes"] == 60, "{after}");
 
     // Runs are rows too, with their share of failures.
-    let counted = json!({"dataset": "model_run", "measures": ["count", "failed", "warnings"], "by": ["model"]});
+    let counted = json!({"dataset": "model_run", "measures": ["count", "failed", "warnings"], "by": ["model"], "where": {"model": {"eq": "security-index"}}});
     let rows = admin.query(&counted)?;
     ensure!(rows["rows"][0][0] == "security-index" && rows["rows"][0][1] == 3 && rows["rows"][0][2] == 1, "{rows}");
 
@@ -114,7 +115,10 @@ fn models_start_stop_and_tell_how_they_are() -> Result<()> {
 fn a_killed_run_goes_on_after_the_restart() -> Result<()> {
     let mut server = Server::start(Options::demo(3000))?;
     let admin = server.client("admin")?;
+    let csv = "id,reported_at,category,subcategory,district,street,status\nX1,2026-01-05T08:00:00+08:00,criminal,theft,310104,310104003,closed\n";
+    admin.upload("/api/v1/import/incident", "one.csv", csv.into())?.ok()?;
     let started = admin.post("/api/v1/models/security-index/runs", &json!({}))?.ok()?;
+    ensure!(started["created"] == true, "{started}");
     // The first parts are written by then, the last are not.
     std::thread::sleep(Duration::from_millis(150));
     server.kill()?;
@@ -126,7 +130,7 @@ fn a_killed_run_goes_on_after_the_restart() -> Result<()> {
     let kinds = json!({"dataset": "security_index_score", "measures": ["count"], "by": ["level", "period"]});
     ensure!(admin.query(&kinds)?["rows"].as_array().map(Vec::len) == Some(9), "{run}");
     let list = admin.get("/api/v1/models/security-index/runs")?.ok()?;
-    ensure!(list.as_array().map(Vec::len) == Some(1), "{list}");
+    ensure!(list.as_array().map(Vec::len) == Some(2), "{list}");
     Ok(())
 }
 
@@ -134,8 +138,6 @@ fn a_killed_run_goes_on_after_the_restart() -> Result<()> {
 #[test]
 fn scores_can_be_asked_like_any_dataset_and_add_up() -> Result<()> {
     let server = Server::start(Options::demo(3000))?;
-    let admin = server.client("admin")?;
-    run(&admin, "security-index", &json!({}))?;
     let leader = server.client("leader")?;
     let rows = leader.query(&json!({"dataset": "security_index_score",
         "rows": ["part", "dimension", "score", "weight", "contribution", "missing", "grade", "version"],
@@ -163,5 +165,110 @@ fn scores_can_be_asked_like_any_dataset_and_add_up() -> Result<()> {
         &json!({"dataset": "security_index_score", "measures": ["security_index"], "by": ["level", "period"]}),
     )?;
     ensure!(kinds["rows"].as_array().map(Vec::len) == Some(9), "{kinds}");
+    Ok(())
+}
+
+const CASES: &str = "id,title,kind,charge,filed_on,district,agency,procuratorate,court\n\
+    T1,甲盗窃案,criminal,theft,2026-01-02,310104,上海市公安局徐汇分局,上海市徐汇区人民检察院,上海市徐汇区人民法院\n\
+    T2,乙诈骗案,criminal,fraud,2026-01-02,310104,上海市公安局徐汇分局,上海市徐汇区人民检察院,上海市徐汇区人民法院\n\
+    T3,丙盗窃案,criminal,theft,2026-01-02,310115,上海市公安局浦东分局,上海市浦东新区人民检察院,上海市浦东新区人民法院\n";
+
+/// Events of three cases: each rule has something to say of one of them.
+const EVENTS: &str = "id,case_id,stage,occurred_on,charge,district,recipient,target_on\n\
+    E01,T1,detained,2026-01-05,theft,310104,,\n\
+    E02,T1,arrest_requested,2026-01-07,theft,310104,,\n\
+    E03,T1,arrested,2026-01-10,theft,310104,,\n\
+    E04,T1,execution_receipt_served,2026-01-19,theft,310104,,\n\
+    E05,T2,transferred,2026-01-08,fraud,310104,,\n\
+    E06,T2,under_review,2026-01-09,fraud,310104,,\n\
+    E07,T2,returned_for_investigation,2026-01-29,fraud,310104,,\n\
+    E08,T2,resubmitted,2026-02-25,fraud,310104,,\n\
+    E09,T2,under_review,2026-02-25,fraud,310104,,\n\
+    E10,T2,indicted,2026-03-02,fraud,310104,,\n\
+    E11,T3,indicted,2026-01-12,theft,310115,,\n\
+    E12,T3,accepted,2026-01-14,theft,310115,,\n\
+    E13,T3,hearing_date,2026-01-15,theft,310115,,2026-02-03\n\
+    E14,T3,indictment_copy_served,2026-01-20,theft,310115,被告人,\n\
+    E15,T3,indictment_copy_served,2026-01-28,theft,310115,辩护人,\n\
+    E16,T3,summons_served,2026-01-29,theft,310115,被告人,\n\
+    E17,T3,heard,2026-02-03,theft,310115,,\n\
+    E18,T3,effective,2026-02-20,theft,310115,,\n\
+    E19,T3,community_correction,2026-02-20,theft,310115,,\n\
+    E20,T3,correction_documents_received,2026-02-27,theft,310115,,\n\
+    E21,T3,arrest_refused,2026-01-04,theft,310115,,\n\
+    E22,T3,executed,2026-02-27,theft,310115,,\n";
+
+/// State and due day of a case's limits by rule, as of the run's day.
+fn limits(client: &Client, case: &str) -> Result<Vec<(String, String, String)>> {
+    let query = json!({"dataset": "deadline_state", "rows": ["rule", "state", "due_on"], "where": {"case_id": {"eq": case}}, "limit": 100});
+    let rows = client.query(&query)?;
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_string();
+    let list = rows["rows"].as_array().context("rows")?;
+    Ok(list.iter().map(|r| (text(&r[0]), text(&r[1]), text(&r[2]))).collect())
+}
+
+// modules: L201, L202, L203, L204, L205, L206, L207, L208, L209, L210
+#[test]
+fn deadlines_are_judged_case_by_case_and_become_tasks() -> Result<()> {
+    let server = Server::start(Options::demo(500))?;
+    let admin = server.client("admin")?;
+    admin.upload("/api/v1/import/case", "cases.csv", CASES.into())?.ok()?;
+    let loaded = admin.upload("/api/v1/import/case_event", "events.csv", EVENTS.into())?.ok()?;
+    ensure!(loaded["loaded"] == 22, "{loaded}");
+    let day = |day: &str| json!({"as_of": day});
+    let first = run(&admin, "deadline", &day("2026-03-05"))?;
+    ensure!(first["evaluated"].as_u64() > Some(3) && first["written"].as_u64() > Some(20), "{first}");
+
+    let legal = server.client("legal")?;
+    let has = |case: &str, rule: &str, state: &str, due: &str| -> Result<()> {
+        let found = limits(&legal, case)?;
+        let wanted = (rule.to_string(), state.to_string(), due.to_string());
+        ensure!(found.contains(&wanted), "{case}: {wanted:?} is not among {found:?}");
+        Ok(())
+    };
+    has("T1", "R1", "due_soon", "2026-03-10")?; // two months of custody
+    has("T1", "R1a", "closed_in_time", "2026-01-08")?;
+    has("T1", "R2", "closed_late", "2026-01-13")?; // three days, served on the ninth
+    has("T1", "R4", "closed_in_time", "2026-01-14")?;
+    has("T1", "R6", "overdue", "2026-03-03")?; // no request seven days before the end of custody
+    has("T2", "R3", "closed_in_time", "2026-02-28")?;
+    has("T2", "R5", "closed_in_time", "2026-03-25")?; // the second review
+    has("T2", "R7", "due_soon", "2026-03-09")?;
+    has("T3", "R2b", "overdue", "2026-01-07")?;
+    has("T3", "R7", "closed_in_time", "2026-01-19")?;
+    has("T3", "R8", "closed_late", "2026-01-24")?; // the defender ten days before the hearing
+    has("T3", "R9", "closed_in_time", "2026-03-02")?;
+    has("T3", "R10", "due_soon", "2026-03-04").or_else(|_| has("T3", "R10", "overdue", "2026-03-04"))?;
+
+    // A new event: its case is judged again, the others are not.
+    let event = "id,case_id,stage,occurred_on,charge,district\nE23,T1,transferred,2026-03-05,theft,310104\n";
+    admin.upload("/api/v1/import/case_event", "one.csv", event.into())?.ok()?;
+    let second = run(&admin, "deadline", &day("2026-03-05"))?;
+    ensure!(second["evaluated"] == 1, "{second}");
+    has("T1", "R1", "closed_in_time", "2026-03-10")?;
+    // Nothing new and everything judged again: nothing is written.
+    let full = run(&admin, "deadline", &json!({"as_of": "2026-03-05", "full": true}))?;
+    ensure!(full["evaluated"].as_u64() > Some(3) && full["written"] == 0 && full["removed"] == 0, "{full}");
+    // Time passes: only cases whose time has come are judged.
+    let later = run(&admin, "deadline", &day("2026-03-10"))?;
+    ensure!(later["evaluated"].as_u64() < first["evaluated"].as_u64(), "{later}");
+    has("T2", "R7", "overdue", "2026-03-09")?;
+
+    // The warnings are tasks of the unit's district; another district sees none of them.
+    let tasks = legal.get("/api/v1/tasks?kind=deadline&limit=200")?.ok()?;
+    ensure!(tasks.to_string().contains("T2"), "{tasks}");
+    let warnings = server.client("leader-310104")?.get("/api/v1/models/deadline/warnings?state=open")?.ok()?;
+    let list = warnings.as_array().context("a list")?;
+    ensure!(list.iter().any(|w| w["title"].as_str().is_some_and(|t| t.contains("T2"))), "{warnings}");
+    ensure!(list.iter().all(|w| w["region"].as_str().is_some_and(|r| r.starts_with("310104"))), "{warnings}");
+
+    // The same limits with their articles, as the case file draws them.
+    let timeline = legal.get("/api/v1/cases/case/T3/timeline?as_of=2026-03-10")?.ok()?;
+    let limits = timeline["limits"].as_array().context("limits")?;
+    let service = limits.iter().find(|l| l["rule"] == "R8" && l["limit"] == "起诉书副本送达").context("R8")?;
+    ensure!(service["due"] == "2026-01-24" && service["state"] == "超期已办", "{service}");
+    ensure!(service["explanation"].to_string().contains("第187条"), "{service}");
+    ensure!(timeline["events"].as_array().map(Vec::len) == Some(12), "{timeline}");
+    ensure!(server.client("leader-310104")?.get("/api/v1/cases/case/T3/timeline")?.status == 404);
     Ok(())
 }

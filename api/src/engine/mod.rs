@@ -36,7 +36,9 @@ mod running;
 
 pub use deadline::STATES;
 pub use index::SCORES;
-pub use run::{Engine, Health, ModelStatus, register, resume, scheduler, start, status, stop, with_progress};
+pub use run::{
+    Engine, Health, ModelStatus, register, resume, run_to_end, scheduler, start, status, stop, with_progress,
+};
 pub use running::Running;
 
 use crate::app::App;

@@ -153,6 +153,18 @@ pub async fn start(app: &App, name: &str, given: &Json, cause: &'static str, own
     Ok((run, false))
 }
 
+/// Starts a run by the machine itself and waits for its end.
+pub async fn run_to_end(app: &App, name: &str) -> Result<Run> {
+    let mut changes = app.store.runs.changes();
+    let (mut run, _) = start(app, name, &Json::Null, "schedule", SCHEDULER).await?;
+    while !run.state.is_over() {
+        // The end of a run ticks; the pause is for a tick that came in between.
+        let _ = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
+        run = app.store.runs.get(run.id).await?;
+    }
+    Ok(run)
+}
+
 async fn submit(app: &App, run: &Run) -> Result<()> {
     let label = app.engine.model(&run.model)?.label().zh;
     let job =

@@ -38,5 +38,7 @@ pub mod searches;
 pub mod session;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod tasks;
+#[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
+pub mod timeline;
 pub mod tokens;
 pub mod users;

@@ -282,6 +282,11 @@ function trim(body: HTMLElement): void {
 // ---- from a mark to what is behind it ----
 
 function picked(panel: Panel, cell: Cell, name: string): void {
+  // A path with {field} leads to the page of the mark itself.
+  if (panel.click?.startsWith("/") && panel.click.includes("{")) {
+    const path = panel.click.replace(/\{(\w+)\}/g, (_, field: string) => encodeURIComponent(String(cell[field] ?? "")));
+    return location.assign(path);
+  }
   const region = page.variables.find((v) => v.kind === "region" && v.field !== null && v.field in cell);
   if (region?.field) {
     const code = String(cell[region.field] ?? "");
