@@ -169,34 +169,34 @@ fn scores_can_be_asked_like_any_dataset_and_add_up() -> Result<()> {
 }
 
 const CASES: &str = "id,title,kind,charge,filed_on,district,agency,procuratorate,court\n\
-    T1,甲盗窃案,criminal,theft,2026-01-02,310104,上海市公安局徐汇分局,上海市徐汇区人民检察院,上海市徐汇区人民法院\n\
-    T2,乙诈骗案,criminal,fraud,2026-01-02,310104,上海市公安局徐汇分局,上海市徐汇区人民检察院,上海市徐汇区人民法院\n\
-    T3,丙盗窃案,criminal,theft,2026-01-02,310115,上海市公安局浦东分局,上海市浦东新区人民检察院,上海市浦东新区人民法院\n";
+    T1,甲盗窃案,criminal,264,2026-01-02,310104,上海市公安局徐汇分局,上海市徐汇区人民检察院,上海市徐汇区人民法院\n\
+    T2,乙诈骗案,criminal,266,2026-01-02,310104,上海市公安局徐汇分局,上海市徐汇区人民检察院,上海市徐汇区人民法院\n\
+    T3,丙盗窃案,criminal,264,2026-01-02,310115,上海市公安局浦东分局,上海市浦东新区人民检察院,上海市浦东新区人民法院\n";
 
 /// Events of three cases: each rule has something to say of one of them.
 const EVENTS: &str = "id,case_id,stage,occurred_on,charge,district,recipient,target_on\n\
-    E01,T1,detained,2026-01-05,theft,310104,,\n\
-    E02,T1,arrest_requested,2026-01-07,theft,310104,,\n\
-    E03,T1,arrested,2026-01-10,theft,310104,,\n\
-    E04,T1,execution_receipt_served,2026-01-19,theft,310104,,\n\
-    E05,T2,transferred,2026-01-08,fraud,310104,,\n\
-    E06,T2,under_review,2026-01-09,fraud,310104,,\n\
-    E07,T2,returned_for_investigation,2026-01-29,fraud,310104,,\n\
-    E08,T2,resubmitted,2026-02-25,fraud,310104,,\n\
-    E09,T2,under_review,2026-02-25,fraud,310104,,\n\
-    E10,T2,indicted,2026-03-02,fraud,310104,,\n\
-    E11,T3,indicted,2026-01-12,theft,310115,,\n\
-    E12,T3,accepted,2026-01-14,theft,310115,,\n\
-    E13,T3,hearing_date,2026-01-15,theft,310115,,2026-02-03\n\
-    E14,T3,indictment_copy_served,2026-01-20,theft,310115,被告人,\n\
-    E15,T3,indictment_copy_served,2026-01-28,theft,310115,辩护人,\n\
-    E16,T3,summons_served,2026-01-29,theft,310115,被告人,\n\
-    E17,T3,heard,2026-02-03,theft,310115,,\n\
-    E18,T3,effective,2026-02-20,theft,310115,,\n\
-    E19,T3,community_correction,2026-02-20,theft,310115,,\n\
-    E20,T3,correction_documents_received,2026-02-27,theft,310115,,\n\
-    E21,T3,arrest_refused,2026-01-04,theft,310115,,\n\
-    E22,T3,executed,2026-02-27,theft,310115,,\n";
+    E01,T1,detained,2026-01-05,264,310104,,\n\
+    E02,T1,arrest_requested,2026-01-07,264,310104,,\n\
+    E03,T1,arrested,2026-01-10,264,310104,,\n\
+    E04,T1,execution_receipt_served,2026-01-19,264,310104,,\n\
+    E05,T2,transferred,2026-01-08,266,310104,,\n\
+    E06,T2,under_review,2026-01-09,266,310104,,\n\
+    E07,T2,returned_for_investigation,2026-01-29,266,310104,,\n\
+    E08,T2,resubmitted,2026-02-25,266,310104,,\n\
+    E09,T2,under_review,2026-02-25,266,310104,,\n\
+    E10,T2,indicted,2026-03-02,266,310104,,\n\
+    E11,T3,indicted,2026-01-12,264,310115,,\n\
+    E12,T3,accepted,2026-01-14,264,310115,,\n\
+    E13,T3,hearing_date,2026-01-15,264,310115,,2026-02-03\n\
+    E14,T3,indictment_copy_served,2026-01-20,264,310115,被告人,\n\
+    E15,T3,indictment_copy_served,2026-01-28,264,310115,辩护人,\n\
+    E16,T3,summons_served,2026-01-29,264,310115,被告人,\n\
+    E17,T3,heard,2026-02-03,264,310115,,\n\
+    E18,T3,effective,2026-02-20,264,310115,,\n\
+    E19,T3,community_correction,2026-02-20,264,310115,,\n\
+    E20,T3,correction_documents_received,2026-02-27,264,310115,,\n\
+    E21,T3,arrest_refused,2026-01-04,264,310115,,\n\
+    E22,T3,executed,2026-02-27,264,310115,,\n";
 
 /// State and due day of a case's limits by rule, as of the run's day.
 fn limits(client: &Client, case: &str) -> Result<Vec<(String, String, String)>> {
@@ -241,7 +241,7 @@ fn deadlines_are_judged_case_by_case_and_become_tasks() -> Result<()> {
     has("T3", "R10", "due_soon", "2026-03-04").or_else(|_| has("T3", "R10", "overdue", "2026-03-04"))?;
 
     // A new event: its case is judged again, the others are not.
-    let event = "id,case_id,stage,occurred_on,charge,district\nE23,T1,transferred,2026-03-05,theft,310104\n";
+    let event = "id,case_id,stage,occurred_on,charge,district\nE23,T1,transferred,2026-03-05,264,310104\n";
     admin.upload("/api/v1/import/case_event", "one.csv", event.into())?.ok()?;
     let second = run(&admin, "deadline", &day("2026-03-05"))?;
     ensure!(second["evaluated"] == 1, "{second}");

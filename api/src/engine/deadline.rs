@@ -24,6 +24,8 @@ use zonglan_catalog::traits::QueryEngine;
 use zonglan_catalog::{Dataset, Filter, Label, RowKey};
 use zonglan_models::deadline::{CaseResult, Context, Event, Events, LimitRow, Rule, Rules, State, Stream, judge};
 
+/// The name of an event that is not known yet.
+const TO_COME: &str = "to_come";
 /// Where results go.
 pub const STATES: &str = "deadline_state";
 /// Tasks that one run gives at most; the rest stay warnings, and a first run on old data drowns nobody.
@@ -152,6 +154,9 @@ fn read(run: &Running, stream: &Stream, as_of: NaiveDate) -> Result<Read> {
         // What a document sets for a later day is known from the document's own day on.
         let set = target.and_then(|t| row.int(t));
         if set.is_some() && day > today {
+            // Until then only the day counts, on which the case says something else.
+            let name = u16::try_from(out.names.id(TO_COME)).unwrap_or(u16::MAX);
+            out.events.push(Ev { case, day: i32::try_from(day).unwrap_or(i32::MAX), name, to: 0 });
             return;
         }
         out.events.push(Ev {

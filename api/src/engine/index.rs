@@ -22,8 +22,10 @@ use zonglan_models::index::{Grade, PeriodUnits, Scheme, UnitResult, series};
 const INDEX: &str = "security_index";
 /// Where its results go.
 pub const SCORES: &str = "security_index_score";
-/// Periods of subdistricts that are kept by week: all of them would be a million rows a year.
-const STREET_WEEKS: usize = 26;
+/// The last periods of subdistricts that are kept: all of them would be a million rows a year.
+const STREET_WEEKS: usize = 4;
+const STREET_MONTHS: usize = 13;
+const STREET_QUARTERS: usize = 5;
 /// The whole city.
 const CITY: &str = "310000";
 
@@ -106,9 +108,14 @@ fn part(run: &Running, file: &IndexFile, level: RegionLevel, grain: Grain, until
     let values = measured(run, file, level, grain, until)?;
     let population: BTreeMap<String, u64> = residents(run, level)?.into_iter().map(|(u, n)| (u, n as u64)).collect();
     let mut results = series(file, &scheme, &values, &population);
-    if level == RegionLevel::Street && grain == Grain::Week {
+    if level == RegionLevel::Street {
+        let kept = match grain {
+            Grain::Week => STREET_WEEKS,
+            Grain::Month => STREET_MONTHS,
+            _ => STREET_QUARTERS,
+        };
         let starts: BTreeSet<NaiveDate> = results.iter().map(|r| r.start).collect();
-        let first = starts.iter().rev().nth(STREET_WEEKS - 1).copied();
+        let first = starts.iter().rev().nth(kept - 1).copied();
         results.retain(|r| first.is_none_or(|f| r.start >= f));
     }
     let last = results.iter().map(|r| r.start).max();

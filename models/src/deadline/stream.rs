@@ -114,8 +114,11 @@ pub fn judge(rules: &[&Rule], case: &Events, context: Context<'_>) -> CaseResult
         for result in &assessed.limits {
             let Some(l) = rule.limit.iter().position(|limit| limit.name == result.limit) else { continue };
             let limit = &rule.limit[l];
-            if result.spells.is_empty() && case.dates(&limit.end, Some(as_of)).next().is_some() {
-                out.rows.push(missing(r, l, case.dates(&limit.end, Some(as_of)).next()));
+            let ended = || case.dates(&limit.end, Some(as_of)).next().filter(|_| is_own(rules, limit));
+            if result.spells.is_empty()
+                && let Some(end) = ended()
+            {
+                out.rows.push(missing(r, l, Some(end)));
             }
             for (s, spell) in result.spells.iter().enumerate() {
                 out.rows.push(LimitRow {
@@ -134,6 +137,18 @@ pub fn judge(rules: &[&Rule], case: &Events, context: Context<'_>) -> CaseResult
     }
     out.next_change = next;
     out
+}
+
+/// Whether the ends of a limit belong to it alone: only then does an end without a beginning say
+/// that something is missing in the file, and not that the limit does not concern the case.
+fn is_own(rules: &[&Rule], limit: &Limit) -> bool {
+    let others = || rules.iter().flat_map(|r| &r.limit).filter(|other| !std::ptr::eq(*other, limit));
+    let of_all = |name: &String| name == "end";
+    limit
+        .end
+        .iter()
+        .filter(|name| !of_all(name))
+        .all(|name| !others().any(|o| o.end.contains(name) || o.trigger.contains(name) || o.stand_in.contains(name)))
 }
 
 fn missing(rule: usize, limit: usize, end: Option<NaiveDate>) -> LimitRow {
