@@ -104,6 +104,7 @@ pub async fn make(app: &App, follower: &Arc<Follower>) -> anyhow::Result<()> {
     }
     gazetteer(app, &city).await?;
     follow::catch_up(app, follower).await?;
+    crate::demo_models::train(app, &city).await?;
     run_models(app).await;
     marker.complete = true;
     write_marker(&app.config.data.dir, &marker)?;

@@ -4,6 +4,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod demo_models;
 pub mod drills;
 pub mod engine;
 pub mod error;

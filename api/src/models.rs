@@ -1,6 +1,8 @@
 //! What evaluating models needs beside the catalogue: the parsed deadline rules and the trained
 //! sentiment model of the data directory.
 
+use anyhow::Context;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -73,6 +75,18 @@ impl Models {
             _ => zonglan_models::evaluate(model, body, catalogue),
         }
     }
+}
+
+/// Puts the file there whole or not at all: a server may be reading it.
+pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut part =
+        tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+    part.write_all(bytes)?;
+    part.as_file().sync_all()?;
+    part.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod records;
 mod search;
 mod service;
 mod tasks;
+mod texts;
 mod tidy;
 
 use std::sync::{Arc, Mutex, Weak};

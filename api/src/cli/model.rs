@@ -8,7 +8,6 @@ use crate::{engine, jobs};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +77,7 @@ pub fn run(common: &Common, command: ModelCommand) -> anyhow::Result<()> {
                 ..Options::default()
             };
             let model = sentiment::train(&lines(&positive), &lines(&negative), &options)?;
-            write(&out, &model.to_bytes())?;
+            crate::models::write(&out, &model.to_bytes())?;
             eprintln!("written: {}", out.display());
             show(&model.card)
         }
@@ -166,16 +165,4 @@ fn lines(text: &str) -> Vec<&str> {
 fn names(args: &Train) -> String {
     let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     format!("{}, {}", name(&args.positive), name(&args.negative))
-}
-
-/// Puts the file there whole or not at all: a server may be reading it.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut part =
-        tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
-    part.write_all(bytes)?;
-    part.as_file().sync_all()?;
-    part.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
 }

@@ -30,7 +30,11 @@
 mod deadline;
 mod deadline_memory;
 mod deadline_rows;
+mod helpers;
 mod index;
+mod media;
+mod opinion;
+mod rows;
 mod run;
 mod running;
 
@@ -73,7 +77,17 @@ pub trait Model: Send + Sync {
 
 /// The models of this program.
 pub fn models() -> Vec<Arc<dyn Model>> {
-    vec![Arc::new(index::SecurityIndex), Arc::new(deadline::Deadlines)]
+    vec![
+        Arc::new(index::SecurityIndex),
+        Arc::new(deadline::Deadlines),
+        Arc::new(opinion::Opinion),
+        Arc::new(media::Media),
+        Arc::new(helpers::CaseCheck),
+        Arc::new(helpers::PriorPenalty),
+        Arc::new(helpers::ShopRisk),
+        // After the checks: it reads their findings.
+        Arc::new(helpers::Associations),
+    ]
 }
 
 /// Gives tasks; where the instance keeps no tasks, warnings alone tell of it.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use zonglan_catalog::error::ErrorClass;
 use zonglan_catalog::traits::{Cancel, Committed};
+use zonglan_catalog::policy::Grant;
 use zonglan_catalog::{Batch, Catalogue, Dataset, Filter, Principal, Query, RowKey, Table, Value, bind};
 
 /// Fields of a result row by name.
@@ -115,12 +116,52 @@ impl Running {
         filter: Filter,
         emit: &mut dyn FnMut(&zonglan_olap::Row<'_>),
     ) -> Result<u64> {
+        self.each_as(&self.principal, dataset, fields, filter, emit)
+    }
+
+    /// As [`Self::each`], with fields that pages show to nobody in clear: for models that clean them before
+    /// anything of them is written. The grant lives as long as the call.
+    pub fn each_clear(
+        &self,
+        dataset: &str,
+        fields: &[&str],
+        filter: Filter,
+        emit: &mut dyn FnMut(&zonglan_olap::Row<'_>),
+    ) -> Result<u64> {
+        let mut principal = self.principal.clone();
+        principal.grants.push(Grant {
+            id: format!("model-run-{}", self.record.id),
+            dataset: dataset.to_string(),
+            regions: Vec::new(),
+            fields: fields.iter().map(ToString::to_string).collect(),
+            purpose: format!("模型运行 {}", self.record.model),
+            expires: i64::MAX,
+        });
+        self.each_as(&principal, dataset, fields, filter, emit)
+    }
+
+    fn each_as(
+        &self,
+        principal: &Principal,
+        dataset: &str,
+        fields: &[&str],
+        filter: Filter,
+        emit: &mut dyn FnMut(&zonglan_olap::Row<'_>),
+    ) -> Result<u64> {
         let rows = fields.iter().map(ToString::to_string).collect();
         let query = Query { dataset: dataset.to_string(), rows, filter, ..Query::default() };
-        let bound = bind(&self.catalogue, self.catalogue.policy(), &self.principal, &query, self.app.clock.now())?;
+        let bound = bind(&self.catalogue, self.catalogue.policy(), principal, &query, self.app.clock.now())?;
         let read = self.app.columns.each(&bound, self.cancel(), emit)?;
         self.count(|c| c.read += read);
         Ok(read)
+    }
+
+    /// The keys of all rows of a dataset; `field` is any of its fields.
+    pub fn existing(&self, dataset: &str, field: &str, emit: &mut dyn FnMut(RowKey)) -> Result<()> {
+        let query = Query { dataset: dataset.to_string(), rows: vec![field.to_string()], ..Query::default() };
+        let bound = bind(&self.catalogue, self.catalogue.policy(), &self.principal, &query, self.app.clock.now())?;
+        self.app.columns.each(&bound, self.cancel(), &mut |row| emit(RowKey(row.key())))?;
+        Ok(())
     }
 
     /// Writes result rows by key to every store that takes them. Rows that are there with the same
