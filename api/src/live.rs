@@ -68,6 +68,21 @@ pub async fn tick(app: App) {
     }
 }
 
+/// Compares a random question to each rollup with the rows once a minute. The store reports a
+/// difference as an error, counts it, and computes the rollup anew.
+pub async fn check_rollups(app: App) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_secs(60));
+    loop {
+        tick.tick().await;
+        let (store, seed) = (app.columns.clone(), app.clock.now() as u64);
+        match tokio::task::spawn_blocking(move || store.check_rollups(seed)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "rollups could not be compared with their rows"),
+            Err(error) => tracing::warn!(%error, "the comparison of rollups died"),
+        }
+    }
+}
+
 /// Looks once a minute what tasks have become due, and reminds.
 pub async fn remind(app: App) {
     let mut failures = 0;

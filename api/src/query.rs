@@ -8,18 +8,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use zonglan_catalog::error::ErrorClass;
 use zonglan_catalog::search::{Correction, Likeness, SimilarPage, Suggestion};
 use zonglan_catalog::traits::{Cancel, QueryEngine, SearchIndex};
 use zonglan_catalog::{
-    BoundQuery, BoundSearch, Principal, Query, SearchPage, SearchRequest, Table, Value, bind, bind_search,
+    BoundQuery, BoundSearch, Lane, Principal, Query, SearchPage, SearchRequest, Table, Value, bind, bind_search,
 };
 
 /// Answers that were computed lately, and the gate in front of the engine.
 pub struct Answers {
     cache: Cache<[u8; 32], Arc<Table>>,
+    /// Slots for everybody.
     gate: Semaphore,
+    /// Slots beside them that only one lane uses: wall, leader, legal.
+    reserved: [Semaphore; 3],
+    /// Exports at the same time: half of the slots at most, so that they never fill them.
+    exports: Semaphore,
     waiting: AtomicUsize,
     most_waiting: usize,
     wait: Duration,
@@ -44,6 +49,8 @@ impl Answers {
                 .time_to_idle(Duration::from_secs(3600))
                 .build(),
             gate: Semaphore::new(config.limits.queries),
+            reserved: std::array::from_fn(|_| Semaphore::new((config.limits.queries / 8).max(1))),
+            exports: Semaphore::new((config.limits.queries / 2).max(1)),
             waiting: AtomicUsize::new(0),
             most_waiting: config.limits.queries_waiting,
             wait: Duration::from_millis(config.limits.queries_wait_ms),
@@ -55,25 +62,50 @@ impl Answers {
         self.cache.weighted_size()
     }
 
-    /// Waits for a place among the running queries.
-    async fn enter(&self) -> Result<tokio::sync::SemaphorePermit<'_>, zonglan_catalog::Error> {
+    /// Waits for a place among the running queries: one of the lane's own, or one of everybody's.
+    async fn enter(&self, lane: Lane) -> Result<Slot<'_>, zonglan_catalog::Error> {
         let busy = || {
             zonglan_catalog::Error::new(ErrorClass::Busy, "query.busy", "查询过多，请稍后再试 (too many queries)")
                 .with_hint("稍候几秒重试")
         };
-        if let Ok(permit) = self.gate.try_acquire() {
-            return Ok(permit);
+        let own = match lane {
+            Lane::Wall => Some(&self.reserved[0]),
+            Lane::Leader => Some(&self.reserved[1]),
+            Lane::Legal => Some(&self.reserved[2]),
+            Lane::Analyst | Lane::Export => None,
+        };
+        let export = match lane {
+            Lane::Export => Some(self.exports.acquire().await.map_err(|_| busy())?),
+            _ => None,
+        };
+        let free = own.and_then(|own| own.try_acquire().ok()).or_else(|| self.gate.try_acquire().ok());
+        if let Some(permit) = free {
+            return Ok(Slot { _permit: permit, _export: export });
         }
         if self.waiting.fetch_add(1, Relaxed) >= self.most_waiting {
             self.waiting.fetch_sub(1, Relaxed);
             return Err(busy());
         }
         let _left = Leave(&self.waiting);
-        match tokio::time::timeout(self.wait, self.gate.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
+        let either = async {
+            match own {
+                Some(own) => {
+                    tokio::select! { permit = own.acquire() => permit, permit = self.gate.acquire() => permit }
+                }
+                None => self.gate.acquire().await,
+            }
+        };
+        match tokio::time::timeout(self.wait, either).await {
+            Ok(Ok(permit)) => Ok(Slot { _permit: permit, _export: export }),
             _ => Err(busy()),
         }
     }
+}
+
+/// A place among the running queries, given back when dropped.
+struct Slot<'a> {
+    _permit: SemaphorePermit<'a>,
+    _export: Option<SemaphorePermit<'a>>,
 }
 
 /// Counts a waiting query out, also when its request is dropped.
@@ -134,7 +166,7 @@ impl App {
         let mut hit = true;
         let compute = async {
             hit = false;
-            let _permit = self.answers.enter().await?;
+            let _permit = self.answers.enter(bound.lane()).await?;
             let cancel = Cancel::default();
             let _guard = cancel.on_drop();
             let mut table = self.columns.query(bound, &cancel).await?;
@@ -160,7 +192,7 @@ impl App {
 
     /// Answers without the cache, for exports and other long reads.
     pub async fn answer_uncached(&self, bound: &BoundQuery, english: bool) -> Result<Table> {
-        let _permit = self.answers.enter().await?;
+        let _permit = self.answers.enter(Lane::Export).await?;
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
         let mut table = self.columns.query(bound, &cancel).await?;
@@ -169,7 +201,7 @@ impl App {
     }
 
     pub async fn search(&self, bound: &BoundSearch) -> Result<SearchPage> {
-        let _permit = self.answers.enter().await?;
+        let _permit = self.answers.enter(Lane::Analyst).await?;
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
         Ok(self.index.search(bound, &cancel).await?)
@@ -203,4 +235,37 @@ fn shared(error: &zonglan_catalog::Error) -> Error {
     copy.hint.clone_from(&error.hint);
     copy.fields.clone_from(&error.fields);
     Error(Box::new(copy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(queries: usize) -> Answers {
+        let mut config = Config::resolve(None, &BTreeMap::new()).expect("the defaults");
+        config.limits.queries = queries;
+        config.limits.queries_waiting = 1;
+        config.limits.queries_wait_ms = 20;
+        Answers::new(&config)
+    }
+
+    #[tokio::test]
+    async fn analysts_cannot_take_the_slots_of_walls_and_leaders() {
+        let answers = answers(2);
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            held.push(answers.enter(Lane::Analyst).await.map_err(|e| e.to_string()).expect("a slot"));
+        }
+        let Err(refused) = answers.enter(Lane::Analyst).await else { panic!("no slot is left") };
+        assert_eq!((refused.code, refused.class), ("query.busy", ErrorClass::Busy));
+        for lane in [Lane::Wall, Lane::Leader, Lane::Legal] {
+            held.push(answers.enter(lane).await.map_err(|e| e.to_string()).expect("a slot of its own"));
+            assert!(answers.enter(lane).await.is_err(), "one of its own, and no more");
+        }
+        held.clear();
+        let _export = answers.enter(Lane::Export).await.map_err(|e| e.to_string()).expect("a slot");
+        let second = tokio::time::timeout(Duration::from_millis(50), answers.enter(Lane::Export)).await;
+        assert!(second.is_err(), "exports wait for each other");
+        assert!(answers.enter(Lane::Analyst).await.is_ok());
+    }
 }

@@ -42,6 +42,7 @@ pub async fn run(mut config: Config, demo: bool) -> anyhow::Result<()> {
     tokio::spawn(live::remind(app.clone()));
     tokio::spawn(crate::searching::watch(app.clone()));
     tokio::spawn(crate::engine::scheduler(app.clone()));
+    tokio::spawn(live::check_rollups(app.clone()));
     tokio::spawn(live::watch_catalogue(app.clone(), follower.clone()));
     tokio::spawn(crate::monitor::run(app.clone()));
     if demo {

@@ -7,10 +7,10 @@ use crate::dataset::{Aggregate, Dataset, Field, FieldType, Mask, Measure, Sensit
 use crate::error::{Error, Result};
 use crate::filter::{ClockPart, Filter, Op};
 use crate::load::Catalogue;
-use crate::policy::{Policy, Principal};
+use crate::policy::{Lane, Policy, Principal};
 use crate::query::{Dim, MAX_LIMIT, Query};
 use crate::search::SearchRequest;
-use crate::time::{Bound, Range, Span};
+use crate::time::{Bound, Grain, Range, Span, local_midnight, to_local};
 use crate::value::Value;
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ pub struct BoundQuery {
     suppress: bool,
     fingerprint: Fingerprint,
     valid_until: Option<i64>,
+    lane: Lane,
 }
 
 /// One dataset's share of a query: what to compute there and under which rule.
@@ -80,6 +81,10 @@ impl BoundQuery {
     /// Milliseconds since 1970 UTC after which this binding must not be used.
     pub fn valid_until(&self) -> Option<i64> {
         self.valid_until
+    }
+    /// Who waits for whom when the engine is busy.
+    pub fn lane(&self) -> Lane {
+        self.lane
     }
     /// A cache key: the asker's rights, the canonical query with its range fixed, and the data
     /// versions. There is no key without a fingerprint.
@@ -196,8 +201,8 @@ pub fn bind(
             }
         }
     }
-    if dataset.people {
-        check_people(query, dataset)?;
+    for part in parts.iter().filter(|part| part.dataset.people) {
+        check_people(query, part)?;
     }
     for dim in &query.by {
         if let Dim::Field(name) | Dim::Level(crate::query::LevelDim { field: name, .. }) = dim
@@ -207,7 +212,8 @@ pub fn bind(
             return Err(Error::forbidden("policy.personal", format!("不能按个人信息字段 '{name}' 分组")));
         }
     }
-    let suppress = parts.iter().any(|p| p.dataset.people);
+    let suppress = query.rows.is_empty() && parts.iter().any(|p| p.dataset.people);
+    let span = if suppress { whole_months(span) } else { span };
     let mut bound = BoundQuery {
         query: query.clone(),
         span,
@@ -215,6 +221,7 @@ pub fn bind(
         suppress,
         fingerprint: Fingerprint([0; 32]),
         valid_until: policy.valid_until(principal, now),
+        lane: policy.lane(principal),
         parts,
     };
     // Equal rights give an equal fingerprint, whoever asks.
@@ -246,6 +253,12 @@ pub fn bind_search(
     let row_rule = policy.row_rule(principal, dataset, now).ok_or_else(denied)?;
     if !policy.may_list_rows(principal, dataset) {
         return Err(Error::forbidden("policy.rows", "您的角色只能查看统计数字，不能检索明细"));
+    }
+    if dataset.people && (!request.facets.is_empty() || request.histogram.is_some()) {
+        return Err(Error::forbidden(
+            "policy.people",
+            format!("涉及人员的数据集「{}」没有分面和直方统计 (no counts of hits)", dataset.label.zh),
+        ));
     }
     for name in request.facets.iter().chain(request.histogram.iter().filter_map(|h| h.field.as_ref())) {
         let field = field_of(dataset, name)?;
@@ -445,29 +458,84 @@ fn check_columns(query: &Query) -> Result<()> {
     }
 }
 
-/// Figures about people come by declared dimension sets only, without free filters.
-fn check_people(query: &Query, dataset: &Dataset) -> Result<()> {
-    let asked: Vec<String> = query
-        .by
-        .iter()
-        .filter_map(|d| match d {
-            Dim::Field(name) => Some(name.clone()),
-            Dim::Level(level) => Some(level.field.clone()),
-            Dim::Time(_) => None,
-        })
-        .chain(query.filter.fields().into_iter().map(String::from))
-        .collect();
-    let declared =
-        asked.is_empty() || dataset.people_dimensions.iter().any(|set| asked.iter().all(|name| set.contains(name)));
-    if declared && query.rows.is_empty() {
-        return Ok(());
-    }
+/// Figures about people come by declared dimension sets, whole months and single values only:
+/// whatever else one may ask, two answers must not differ by a few persons.
+fn check_people(query: &Query, part: &Part) -> Result<()> {
+    let dataset = &part.dataset;
+    let refuse =
+        |what: String| Error::forbidden("policy.people", format!("涉及人员的数据集「{}」{what}", dataset.label.zh));
     if !query.rows.is_empty() {
         return Ok(()); // `may_list_rows` has decided; masks apply.
     }
-    let sets: Vec<String> = dataset.people_dimensions.iter().map(|s| s.join("+")).collect();
-    Err(Error::forbidden("policy.people", format!("涉及人员的数据集「{}」只能按规定的维度组合查询", dataset.label.zh))
-        .with_hint(format!("可用: {}", sets.join("; "))))
+    let mut asked: Vec<&str> = Vec::new();
+    for dim in &query.by {
+        match dim {
+            Dim::Field(name) => asked.push(name),
+            Dim::Level(level) => asked.push(&level.field),
+            Dim::Time(time) if time.field.is_some() && time.field != dataset.time => {
+                return Err(refuse("只能按事件时间分组 (by event time only)".into()));
+            }
+            Dim::Time(time) if !matches!(time.time, Grain::Month | Grain::Quarter | Grain::Year) => {
+                return Err(refuse("只能按月、季、年分组 (by month, quarter or year only)".into()));
+            }
+            Dim::Time(_) => {}
+        }
+    }
+    let mut single = true;
+    let mut flat = |filter: &Filter| {
+        single &= match filter {
+            Filter::Cmp { op: Op::Eq, .. } | Filter::IsNull { .. } => true,
+            Filter::Cmp { op: Op::Prefix, field, value } => {
+                dataset.field(field).is_some_and(|f| f.kind == FieldType::Region)
+                    && matches!(value.as_str().map(str::len), Some(6 | 9 | 12))
+            }
+            _ => false,
+        }
+    };
+    part.filter.leaves(&mut flat);
+    let nested = match &part.filter {
+        Filter::And(list) => list.iter().any(|f| matches!(f, Filter::And(_) | Filter::Or(_) | Filter::Not(_))),
+        Filter::Or(_) | Filter::Not(_) => true,
+        _ => false,
+    };
+    let fields = part.filter.fields();
+    let mut leaves = 0;
+    part.filter.leaves(&mut |_| leaves += 1);
+    if !single || nested || leaves != fields.len() {
+        return Err(refuse("只接受每个字段一个值的等于条件 (one value a field only)".into()));
+    }
+    asked.extend(fields);
+    if !asked.is_empty()
+        && !dataset.people_dimensions.iter().any(|set| asked.iter().all(|name| set.iter().any(|s| s == name)))
+    {
+        let sets: Vec<String> = dataset.people_dimensions.iter().map(|s| s.join("+")).collect();
+        return Err(refuse("只能按规定的维度组合查询".into()).with_hint(format!("可用: {}", sets.join("; "))));
+    }
+    if let Some(measure) =
+        part.measures.iter().find(|m| matches!(m.agg, Aggregate::Min | Aggregate::Max | Aggregate::Quantile))
+    {
+        return Err(refuse(format!("不提供 '{}'：它是某个人的数值 (it is one person's value)", measure.name)));
+    }
+    if query.others
+        || query.compute.iter().any(|c| c.kind.runs())
+        || query.compare == Some(crate::query::Compare::YoyWorkday)
+    {
+        return Err(refuse("不提供累计、“其他”和按工作日同比 (no running sums, others or working days)".into()));
+    }
+    Ok(())
+}
+
+/// A range about people, widened to whole months.
+fn whole_months(span: Span) -> Span {
+    let month = |ms: i64| Grain::Month.floor_date(to_local(ms).date());
+    Span {
+        from: if span.from == i64::MIN { span.from } else { local_midnight(month(span.from)) },
+        to: match span.to {
+            i64::MAX => i64::MAX,
+            to if local_midnight(month(to)) == to => to,
+            to => local_midnight(Grain::Month.next_date(month(to))),
+        },
+    }
 }
 
 /// Checks each leaf against its field and gives its values the field's type.

@@ -34,7 +34,7 @@ pub use dataset::{Dataset, Field, FieldType, Measure};
 pub use error::{Classify, Error, ErrorClass, FieldError, Result};
 pub use filter::{ClockPart, Filter, Op};
 pub use load::Catalogue;
-pub use policy::{Grant, Policy, Principal, Role};
+pub use policy::{Grant, Lane, Policy, Principal, Role};
 pub use query::{Compare, Compute, ComputeKind, Dim, Query};
 pub use search::{
     Bucket, Chip, Correction, Facet, Histogram, Hit, Likeness, ParsedQuery, QueryProblem, Reason, SearchPage,

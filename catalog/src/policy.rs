@@ -23,6 +23,18 @@ pub struct Principal {
     pub grants_version: u64,
 }
 
+/// Who waits for whom when the engine is busy: the first three have slots of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    Wall,
+    Leader,
+    Legal,
+    #[default]
+    Analyst,
+    Export,
+}
+
 /// A role file: what its holders may read, see in clear, write and export.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +62,9 @@ pub struct Role {
     /// Sees explanations that tell of the whole corpus (scores, plans).
     #[serde(default)]
     pub full_view: bool,
+    /// The lane of its queries.
+    #[serde(default)]
+    pub lane: Lane,
     /// Other things: `users`, `audit`, `verify`, `metrics`, `jobs`; `geo_import` (boundaries, gazetteers),
     /// `geo_fit` and `geo_sign` (control points, by two persons), `geo_area`, `geo_review`.
     #[serde(default)]
@@ -180,6 +195,11 @@ impl Policy {
             1 => rules.pop(),
             _ => Some(Filter::Or(rules)),
         }
+    }
+
+    /// The best lane among the principal's roles.
+    pub fn lane(&self, principal: &Principal) -> Lane {
+        self.held(principal).map(|role| role.lane).min().unwrap_or_default()
     }
 
     /// When the answer to a query of this principal must be bound again: the nearest end of a grant.

@@ -183,7 +183,7 @@ impl Run<'_> {
         keep: Option<&Keep>,
         put: &mut Put<'_>,
     ) -> Result<u64> {
-        if let Some(table) = self.inner.table(&part.dataset.name).filter(|_| self.rollups)
+        if let Some(table) = self.inner.table(&part.dataset.name).filter(|_| self.rollups && !part.dataset.people)
             && let (Some((state, rewrite)), _) =
                 rollup::choose(self.inner, &table, snapshot, part, chosen, window, false)?
         {

@@ -27,6 +27,7 @@ fn snapshots(inner: &Inner, bound: &BoundQuery) -> Result<Vec<Arc<Snapshot>>> {
         .parts()
         .iter()
         .map(|part| match inner.snapshot(&part.dataset.name) {
+            Some(snapshot) if part.dataset.people => Ok(inner.of_today(&part.dataset.name, snapshot)),
             Some(snapshot) => Ok(snapshot),
             None => Ok(Arc::new(Snapshot::new(Manifest::new(&part.dataset.name), Vec::new())?)),
         })
@@ -58,9 +59,6 @@ fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop, rollups: bool) -> Resul
         lap("scan");
         let mut hidden = 0;
         if bound.suppress() {
-            if bound.query().by.is_empty() {
-                main.rows.entry(Vec::new()).or_insert_with(|| vec![None; plan.parts.len()]);
-            }
             hidden = suppress::suppress(&mut main, &plan);
             if let Some(before) = &mut before {
                 hidden += suppress::suppress(before, &plan);

@@ -1,6 +1,6 @@
 //! From a bound query to what each dataset computes. Pure: nothing is read but the resolver.
 
-use crate::dims::{self, DimKind, DimPlan};
+use crate::dims::{self, DimKind, DimPlan, DimVal};
 use crate::error::{OlapError, Result};
 use crate::pred::Pred;
 use crate::scan::Leaf;
@@ -9,10 +9,12 @@ use chrono::{Datelike, Days, NaiveDate};
 use std::sync::Arc;
 use zonglan_catalog::bind::BoundQuery;
 use zonglan_catalog::calendar::Calendar;
-use zonglan_catalog::dataset::{Aggregate, Dataset, FieldType, Measure};
+use zonglan_catalog::dataset::{Aggregate, Dataset, FieldType, Measure, RegionLevel};
+use zonglan_catalog::filter::{Filter, Op};
 use zonglan_catalog::load::Catalogue;
 use zonglan_catalog::query::{Compare, Dim};
 use zonglan_catalog::time::{Grain, Span, local_midnight, to_local};
+use zonglan_catalog::value::Value;
 
 /// A measure as arithmetic over what the datasets computed.
 #[derive(Debug, Clone)]
@@ -43,6 +45,9 @@ pub struct Plan {
     pub exprs: Vec<Expr>,
     /// The definition of each measure asked, and the dataset that owns it.
     pub asked: Vec<(Arc<Dataset>, Measure)>,
+    /// Figures about people: the values of the dimensions that conditions became; they are the
+    /// last of each part.
+    pub slices: Vec<DimVal>,
 }
 
 /// The event times that one side of a comparison reads.
@@ -74,12 +79,23 @@ impl Plan {
     pub fn new(inner: &Inner, catalogue: &Catalogue, bound: &BoundQuery) -> Result<Plan> {
         let query = bound.query();
         let mut parts = Vec::new();
+        let mut values: Vec<DimVal> = Vec::new();
         for (index, part) in bound.parts().iter().enumerate() {
             let dataset = &part.dataset;
             let rule = Pred::new(inner, catalogue, dataset, &part.row_rule)?;
-            let filter = rule.and(Pred::new(inner, catalogue, dataset, &part.filter)?);
-            let dims =
+            let mut dims: Vec<DimPlan> =
                 query.by.iter().map(|d| DimPlan::new(catalogue, dataset, d, index == 0)).collect::<Result<_>>()?;
+            let filter = if bound.suppress() {
+                let conditions = slices(catalogue, dataset, &part.filter)?;
+                values = conditions.iter().map(|(_, value)| value.clone()).collect();
+                dims.extend(conditions.into_iter().map(|(dim, _)| dim));
+                rule
+            } else {
+                rule.and(Pred::new(inner, catalogue, dataset, &part.filter)?)
+            };
+            if dims.len() > crate::scan::MAX_DIMS {
+                return Err(OlapError::Query("条件和维度合计最多六个 (six dimensions and conditions at most)".into()));
+            }
             let mut plan = PartPlan {
                 dataset: dataset.clone(),
                 filter,
@@ -96,7 +112,7 @@ impl Plan {
             }
             parts.push(plan);
         }
-        let mut plan = Plan { parts, exprs: Vec::new(), asked: Vec::new() };
+        let mut plan = Plan { parts, exprs: Vec::new(), asked: Vec::new(), slices: values };
         for name in &query.measures {
             let (owner, short) = query.measure_owner(name);
             let part = bound.parts().iter().find(|p| p.dataset.name == owner);
@@ -115,7 +131,8 @@ impl Plan {
     pub fn with_dims(&self, at: &[usize]) -> Plan {
         let mut plan = self.clone();
         for part in &mut plan.parts {
-            part.dims = at.iter().map(|i| part.dims[*i].clone()).collect();
+            let conditions = part.dims.split_off(part.dims.len() - plan.slices.len());
+            part.dims = at.iter().map(|i| part.dims[*i].clone()).chain(conditions).collect();
         }
         plan
     }
@@ -154,6 +171,46 @@ impl Plan {
             measure.digits.unwrap_or(2),
         ))
     }
+}
+
+/// Conditions on figures about people, as dimensions and their values: `bind` lets through only
+/// equality, and prefixes of regions.
+fn slices(catalogue: &Catalogue, dataset: &Dataset, filter: &Filter) -> Result<Vec<(DimPlan, DimVal)>> {
+    let refused = || OlapError::Query("涉及人员的数据只接受等于条件 (figures about people take equality only)".into());
+    let place = |name: &str| dataset.field_index(name).ok_or_else(refused);
+    Ok(match filter {
+        Filter::True => Vec::new(),
+        Filter::And(list) => list
+            .iter()
+            .map(|f| slices(catalogue, dataset, f))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect(),
+        Filter::IsNull { field } => {
+            vec![(DimPlan::of(catalogue, dataset, place(field)?, DimKind::Field), DimVal::Null)]
+        }
+        Filter::Cmp { field, op: Op::Eq, value } => {
+            let value = match value {
+                Value::Text(text) => DimVal::Text(text.as_str().into()),
+                other => DimVal::Int(crate::pred::number(other).ok_or_else(refused)?),
+            };
+            vec![(DimPlan::of(catalogue, dataset, place(field)?, DimKind::Field), value)]
+        }
+        Filter::Cmp { field, op: Op::Prefix, value: Value::Text(code) } => {
+            let level = match code.len() {
+                6 => RegionLevel::District,
+                9 => RegionLevel::Street,
+                12 => RegionLevel::Neighbourhood,
+                _ => return Err(refused()),
+            };
+            vec![(
+                DimPlan::of(catalogue, dataset, place(field)?, DimKind::Level(level)),
+                DimVal::Text(code.as_str().into()),
+            )]
+        }
+        _ => return Err(refused()),
+    })
 }
 
 /// A measure as the scan computes it; its condition joins `filters`.

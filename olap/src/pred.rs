@@ -63,7 +63,7 @@ impl TextTest {
 }
 
 /// What a value is in a column of numbers.
-fn number(value: &Value) -> Option<i64> {
+pub fn number(value: &Value) -> Option<i64> {
     match value {
         Value::Int(v) | Value::Instant(v) => Some(*v),
         Value::Decimal { units, .. } => Some(*units),

@@ -9,9 +9,10 @@ use crate::rollup::{self, Keeper};
 use crate::segment::Segment;
 use crate::table::{Snapshot, Table};
 use crate::txn::Txn;
+use chrono::NaiveDate;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use zonglan_catalog::dataset::{Dataset, Field};
 use zonglan_catalog::error::Error;
 use zonglan_catalog::load::Catalogue;
@@ -61,6 +62,8 @@ pub(crate) struct Inner {
     pub threads: usize,
     pub options: Options,
     pub keeper: Keeper,
+    /// Figures about people, as they were when first asked for on a day.
+    today: Mutex<BTreeMap<String, (NaiveDate, Arc<Snapshot>)>>,
 }
 
 impl Store {
@@ -108,6 +111,7 @@ impl Store {
             threads,
             options: options.clone(),
             keeper: Keeper::default(),
+            today: Mutex::default(),
         }));
         for (dataset, _) in store.0.all_tables() {
             rollup::after_commit(&store.0, &dataset);
@@ -164,6 +168,12 @@ impl Store {
         Ok(())
     }
 
+    /// Lets figures about people follow the rows before the day is over: after a correction that
+    /// must not wait.
+    pub fn refresh_people(&self) {
+        self.0.today.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Segments of a dataset, and bytes on disk.
     pub fn segments(&self, dataset: &str) -> (usize, u64) {
         self.0.snapshot(dataset).map_or((0, 0), |s| (s.views.len(), s.views.iter().map(|v| v.segment.meta.bytes).sum()))
@@ -188,6 +198,20 @@ impl Inner {
     /// Where rollups are kept between runs.
     pub fn rollup_root(&self) -> PathBuf {
         self.root.with_file_name("rollups")
+    }
+
+    /// A dataset about people as of the first question of the day that found rows: figures that
+    /// follow every write would tell who was written. (Asia/Shanghai; a restart looks again.)
+    pub fn of_today(&self, dataset: &str, now: Arc<Snapshot>) -> Arc<Snapshot> {
+        let date = zonglan_catalog::time::to_local(chrono::Utc::now().timestamp_millis()).date();
+        let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        match today.get(dataset) {
+            Some((day, kept)) if *day == date && kept.state.rows > 0 => kept.clone(),
+            _ => {
+                today.insert(dataset.to_string(), (date, now.clone()));
+                now
+            }
+        }
     }
 
     pub fn all_tables(&self) -> Vec<(String, Arc<Table>)> {

@@ -41,6 +41,9 @@ pub async fn metrics(State(app): State<App>, auth: Auth) -> Result<Response> {
     gauges.extend(states.iter().map(|(labels, state)| ("zonglan_dataset_rows", labels.clone(), state.rows as f64)));
     gauges
         .extend(states.iter().map(|(labels, state)| ("zonglan_dataset_version", labels.clone(), state.version as f64)));
+    let (checks, differences) = app.columns.rollup_checks();
+    gauges.push(("zonglan_rollup_checks", String::new(), checks as f64));
+    gauges.push(("zonglan_rollup_differences", String::new(), differences as f64));
     gauges.push(("zonglan_answers_cache_bytes", String::new(), app.answers.bytes() as f64));
     gauges.push(("process_resident_memory_bytes", String::new(), resident_bytes() as f64));
     let text = app.metrics.text(&gauges);

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::drills::{self, Drill, DrillKind};
 use crate::error::{Error, Problem, REQUEST_ID, Result, request_id};
 use crate::extract::{Auth, Language, ValidatedJson};
+use crate::query::Answer;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -36,8 +37,21 @@ pub async fn run(
     let answer = app.answer(&bound, language.english()).await?;
     note_personal_read(&app, &auth.principal, &bound, answer.table.rows.len());
     let mut response = Json(&*answer.table).into_response();
-    response.headers_mut().insert("server-timing", timing(answer.hit, answer.took));
+    response.headers_mut().insert("server-timing", timing_of(&answer));
     Ok(response)
+}
+
+/// The same with the engine's phases, where it was asked.
+pub fn timing_of(answer: &Answer) -> HeaderValue {
+    let whole = timing(answer.hit, answer.took);
+    if answer.hit {
+        return whole;
+    }
+    let mut text = whole.to_str().unwrap_or_default().to_string();
+    for (phase, milliseconds) in answer.table.meta.times.iter().filter(|(phase, _)| *phase != "total") {
+        text.push_str(&format!(", {phase};dur={milliseconds:.1}"));
+    }
+    HeaderValue::from_str(&text).unwrap_or(whole)
 }
 
 /// The header that shows in a browser's tools where the time went.

@@ -268,20 +268,6 @@ fn row_rules_hold_everywhere() {
 }
 
 #[test]
-fn small_cells_about_people_are_hidden() {
-    let (_folder, store) = city();
-    let row = |i: i64, street: &str| {
-        fields(&[("id", text(&i.to_string())), ("street", text(street)), ("visits", Value::Int(1))])
-    };
-    let rows_in: Vec<Fields> =
-        (0..13).map(|i| row(i, STREETS[0])).chain((13..22).map(|i| row(i, STREETS[1]))).collect();
-    load(&store, "patient", &rows_in, None);
-    let table = ask(&store, json!({"dataset":"patient","measures":["count","visits_sum"],"by":["street"]}));
-    assert_eq!(rows(&table), json!([["310101001", 15, 15], ["310101002", null, null]]));
-    assert_eq!(table.meta.suppressed, 2);
-}
-
-#[test]
 fn clocks_that_changed_are_kept() {
     let folder = tempfile::tempdir().expect("folder");
     let store = open(folder.path());

@@ -4,6 +4,7 @@
 mod golden;
 mod language;
 mod oracle;
+mod people;
 mod random;
 mod rollups;
 mod world;

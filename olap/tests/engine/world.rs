@@ -172,13 +172,16 @@ name = "patient"
 label = { zh = "人员", en = "People" }
 source = "import"
 key = ["id"]
+time = "seen_at"
 region = "street"
 owner = "卫健委"
 people = true
-people_dimensions = [["street"]]
+people_dimensions = [["street", "kind"]]
 field = [
-  { name = "id", label = { zh = "编号", en = "Id" }, type = "text" },
+  { name = "id", label = { zh = "编号", en = "Id" }, type = "text", search = "keyword" },
+  { name = "seen_at", label = { zh = "时间", en = "Seen at" }, type = "instant" },
   { name = "street", label = { zh = "街道", en = "Street" }, type = "region", level = "street" },
+  { name = "kind", label = { zh = "类", en = "Kind" }, type = "code", codes = "category" },
   { name = "visits", label = { zh = "次", en = "Visits" }, type = "int" },
 ]
 [[measure]]
@@ -188,6 +191,24 @@ agg = "count"
 name = "visits_sum"
 agg = "sum"
 field = "visits"
+[[measure]]
+name = "visits_max"
+agg = "max"
+field = "visits"
+[[measure]]
+name = "visits_avg"
+agg = "avg"
+field = "visits"
+[[measure]]
+name = "thefts"
+agg = "count"
+where = { kind = { eq = "theft" } }
+[[measure]]
+name = "theft_rate"
+agg = "ratio"
+numerator = "thefts"
+denominator = "count"
+factor = 100
 "#;
 
 const REGION: &str = r#"
