@@ -208,21 +208,21 @@ impl App {
     }
 
     pub async fn similar(&self, bound: &BoundSearch, like: &Likeness) -> Result<SimilarPage> {
-        let _permit = self.answers.enter().await?;
+        let _permit = self.answers.enter(Lane::Analyst).await?;
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
         Ok(self.index.similar(bound, like, &cancel).await?)
     }
 
     pub async fn suggest(&self, bound: &BoundSearch) -> Result<Vec<Suggestion>> {
-        let _permit = self.answers.enter().await?;
+        let _permit = self.answers.enter(Lane::Analyst).await?;
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
         Ok(self.index.suggest(bound, &cancel).await?)
     }
 
     pub async fn did_you_mean(&self, bound: &BoundSearch) -> Result<Option<Correction>> {
-        let _permit = self.answers.enter().await?;
+        let _permit = self.answers.enter(Lane::Analyst).await?;
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
         Ok(self.index.did_you_mean(bound, &cancel).await?)
