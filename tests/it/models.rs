@@ -21,7 +21,7 @@ fn ended(client: &Client, model: &str, id: &Value) -> Result<Value> {
 }
 
 /// Runs a model to its end.
-fn run(client: &Client, model: &str, params: &Value) -> Result<Value> {
+pub fn run(client: &Client, model: &str, params: &Value) -> Result<Value> {
     let started = client.post(&format!("/api/v1/models/{model}/runs"), &json!({"params": params}))?.ok()?;
     let run = ended(client, model, &started["id"])?;
     ensure!(run["state"] == "done", "{run}");

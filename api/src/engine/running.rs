@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use zonglan_catalog::error::ErrorClass;
-use zonglan_catalog::traits::{Cancel, Committed};
 use zonglan_catalog::policy::Grant;
+use zonglan_catalog::traits::{Cancel, Committed};
 use zonglan_catalog::{Batch, Catalogue, Dataset, Filter, Principal, Query, RowKey, Table, Value, bind};
 
 /// Fields of a result row by name.
