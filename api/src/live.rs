@@ -71,7 +71,7 @@ pub async fn tick(app: App) {
 /// Compares a random question to each rollup with the rows once a minute. The store reports a
 /// difference as an error, counts it, and computes the rollup anew.
 pub async fn check_rollups(app: App) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_secs(60));
+    let mut tick = tokio::time::interval(Duration::from_secs(60));
     loop {
         tick.tick().await;
         let (store, seed) = (app.columns.clone(), app.clock.now() as u64);

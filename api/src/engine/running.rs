@@ -134,6 +134,7 @@ impl Running {
             dataset: dataset.to_string(),
             regions: Vec::new(),
             fields: fields.iter().map(ToString::to_string).collect(),
+            records: Vec::new(),
             purpose: format!("模型运行 {}", self.record.model),
             expires: i64::MAX,
         });
