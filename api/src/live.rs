@@ -86,10 +86,18 @@ pub async fn check_rollups(app: App) {
 /// Looks once a minute what tasks have become due, and reminds.
 pub async fn remind(app: App) {
     let mut failures = 0;
+    let mut rounds = 0u64;
     while !app.stopping.is_cancelled() {
-        match app.store.tasks.remind().await {
+        // The walk over all records reads much; what is written meanwhile needs no walk.
+        let walked = if rounds.is_multiple_of(60) { app.store.records.sync_tasks().await } else { Ok(0) };
+        let outcome = match walked {
+            Ok(_) => app.store.tasks.remind().await,
+            Err(error) => Err(error),
+        };
+        match outcome {
             Ok(_) => {
                 failures = 0;
+                rounds += 1;
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_secs(60)) => {}
                     () = app.stopping.cancelled() => return,

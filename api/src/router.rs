@@ -3,9 +3,9 @@
 use crate::app::App;
 use crate::middleware;
 use crate::routes::{
-    assets, boards, briefings, case_file, cases, datasets, events, exports, geo, grants, health, imports, jobs,
-    model_helpers, model_pages, model_runs, models, notices, openapi, pages, query, records, search, search_exports,
-    searches, session, tasks, timeline, tokens, users,
+    assets, boards, briefings, case_file, cases, datasets, drafts, events, exports, files, geo, grants, health,
+    imports, jobs, model_helpers, model_pages, model_runs, models, notices, openapi, pages, query, records, search,
+    search_exports, searches, session, tasks, timeline, tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -62,7 +62,10 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(records::list, records::create))
         .routes(routes!(records::get, records::patch))
         .routes(routes!(records::act))
+        .routes(routes!(drafts::get, drafts::put, drafts::delete))
+        .routes(routes!(drafts::template))
         .routes(routes!(records::history))
+        .routes(routes!(files::get, files::remove))
         .routes(routes!(records::children, records::create_child))
         .routes(routes!(tasks::list, tasks::create))
         .routes(routes!(tasks::batch))
@@ -143,10 +146,16 @@ fn places() -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::disable())
 }
 
+/// The largest file that a register may let be attached, in MB.
+const ATTACHED_MB: usize = 100;
+
 /// Files to import: large, and as slow as the line they come over.
 fn uploads(megabytes: u64) -> OpenApiRouter<App> {
     let bytes = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
-    OpenApiRouter::default().routes(routes!(imports::create)).layer(DefaultBodyLimit::max(bytes))
+    let attached = OpenApiRouter::default()
+        .routes(routes!(files::list, files::add))
+        .layer(DefaultBodyLimit::max(ATTACHED_MB << 20));
+    OpenApiRouter::default().routes(routes!(imports::create)).layer(DefaultBodyLimit::max(bytes)).merge(attached)
 }
 
 fn html() -> Router<App> {
@@ -170,6 +179,7 @@ fn html() -> Router<App> {
         .route("/records/{dataset}/new", get(pages::record_new))
         .route("/records/{dataset}/{id}", get(pages::record))
         .route("/records/{dataset}/{id}/edit", get(pages::record_edit))
+        .route("/records/{dataset}/{id}/print", get(pages::record_print))
         .route("/tasks", get(pages::tasks))
         .route("/datasets", get(pages::datasets))
         .route("/datasets/{name}", get(pages::dataset))

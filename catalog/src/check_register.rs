@@ -16,6 +16,9 @@ pub(super) fn register(catalogue: &Catalogue, dataset: &Dataset, register: &Regi
     for rule in &register.task {
         check.task(rule);
     }
+    if register.attachments.as_ref().is_some_and(|a| a.max_mb > 100 || a.max_mb == 0) {
+        check.fail("max_mb", "attachments: max_mb is 1 to 100".into());
+    }
     if let Some(print) = &register.print {
         check.fields_of("print", print.fields.iter());
     }

@@ -390,7 +390,8 @@ impl Dataset {
     /// The fields of a list page, in order.
     pub fn list_fields(&self) -> Vec<&str> {
         if self.list.is_empty() {
-            self.field.iter().filter(|f| f.search != SearchMode::Zh).map(|f| f.name.as_str()).collect()
+            let shown = |f: &&Field| f.search != SearchMode::Zh && f.name != crate::expand::REMARKS;
+            self.field.iter().filter(shown).map(|f| f.name.as_str()).collect()
         } else {
             self.list.iter().map(String::as_str).collect()
         }

@@ -8,6 +8,10 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The field that holds what a return asks to correct, as a JSON object of remarks by field name;
+/// added to registers with such an action.
+pub const REMARKS: &str = "return_remarks";
+
 /// One file of `packs/<system>/parts/`: fields that several datasets share, as a group in their
 /// own rows (`use`) or as child records (`register.children`).
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
@@ -217,6 +221,11 @@ fn complete(dataset: &mut Dataset, codes: &mut BTreeMap<String, Arc<CodeList>>) 
                     add(list, field.label.clone(), labels);
                 }
             }
+        }
+        if register.action.iter().any(|a| a.names_fields) && dataset.field(REMARKS).is_none() {
+            let mut field = plain(REMARKS, Label::new("退回意见", "To correct"), FieldType::Text);
+            field.by_action = true;
+            dataset.field.push(field);
         }
         dataset.register = Some(register);
         if dataset.measure.is_empty() {

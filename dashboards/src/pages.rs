@@ -21,7 +21,7 @@ pub use views::{
     TimelineEntry,
 };
 
-pub use work::{RegisterCard, RegisterGroup, RegistersPage, TasksPage};
+pub use work::{PrintPage, RegisterCard, RegisterGroup, RegistersPage, TasksPage};
 
 use crate::error::Result;
 use askama::Template;
@@ -353,6 +353,16 @@ impl ImportPage {
     }
 }
 
+/// What somebody may do with a register.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct May {
+    pub write: bool,
+    pub import: bool,
+    pub export: bool,
+    /// May start supervision orders.
+    pub supervise: bool,
+}
+
 /// The list of a register.
 #[derive(Debug, Template)]
 #[template(path = "records.html")]
@@ -366,9 +376,13 @@ pub struct RecordsPage {
 }
 
 impl RecordsPage {
-    pub fn new(chrome: Chrome, catalogue: &Catalogue, dataset: &Dataset, may_write: bool) -> Self {
+    /// `may`: what the user may do with the register.
+    pub fn new(chrome: Chrome, catalogue: &Catalogue, dataset: &Dataset, may: &May) -> Self {
         let view = DatasetView::new(catalogue, dataset, chrome.lang);
-        let data = data_block(&serde_json::json!({"dataset": view, "mayWrite": may_write, "lang": chrome.lang.code()}));
+        let may_write = may.write;
+        let data = data_block(&serde_json::json!({
+            "dataset": view, "mayWrite": may.write, "mayImport": may.import, "mayExport": may.export, "lang": chrome.lang.code(),
+        }));
         Self {
             dataset: dataset.name.clone(),
             title: chrome.lang.pick(&dataset.label).to_string(),
@@ -405,6 +419,7 @@ impl RecordFormPage {
             "dataset": view,
             "id": id,
             "parent": parent.map(|(field, key)| serde_json::json!({"field": field, "key": key, "dataset": dataset.parent.as_ref().map(|p| &p.dataset)})),
+            "user": chrome.user.as_ref().map(|u| &u.user),
             "lang": chrome.lang.code(),
         }));
         Self {
@@ -437,12 +452,13 @@ impl RecordPage {
         dataset: &Dataset,
         children: &[&Dataset],
         id: &str,
-        may_write: bool,
+        may: &May,
     ) -> Self {
+        let may_write = may.write;
         let view = DatasetView::new(catalogue, dataset, chrome.lang);
         let children: Vec<DatasetView> = children.iter().map(|d| DatasetView::new(catalogue, d, chrome.lang)).collect();
         let data = data_block(
-            &serde_json::json!({"dataset": view, "children": children, "id": id, "mayWrite": may_write, "lang": chrome.lang.code()}),
+            &serde_json::json!({"dataset": view, "children": children, "id": id, "mayWrite": may_write, "supervises": may.supervise, "lang": chrome.lang.code()}),
         );
         Self {
             dataset: dataset.name.clone(),

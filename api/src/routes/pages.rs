@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::error::{Error, Result, request_id};
 use crate::extract::{Auth, Credential, Language, readable};
 use crate::frames::{may_see, visible};
+use crate::store::ListRequest;
 use axum::extract::{FromRequestParts, Path, Query as Params, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
@@ -17,8 +18,8 @@ use zonglan_catalog::{Catalogue, Dataset};
 use zonglan_dashboards::format::percent_encode;
 use zonglan_dashboards::pages::{
     ApiPage, BoardCard, BoardPage, CasePage, CasesPage, Chrome, DatasetCard, DatasetPage, DatasetsPage, ErrorPage,
-    ExplorePage, GeoPage, GrantsPage, HomePage, ImportPage, Lang, LoginPage, PendingPage, RecordFormPage, RecordPage,
-    RecordsPage, RegistersPage, TasksPage,
+    ExplorePage, GeoPage, GrantsPage, HomePage, ImportPage, Lang, LoginPage, May, PendingPage, PrintPage,
+    RecordFormPage, RecordPage, RecordsPage, RegistersPage, TasksPage,
 };
 
 pub type Parameters = Params<BTreeMap<String, String>>;
@@ -110,8 +111,16 @@ impl Visitor {
         self.catalogue.policy().may_list_rows(&self.auth.principal, dataset)
     }
 
-    fn may_write(&self, dataset: &Dataset) -> bool {
-        self.catalogue.policy().may_write(&self.auth.principal, dataset)
+    /// What the visitor may do with a register.
+    fn may(&self, dataset: &Dataset) -> May {
+        let (policy, principal) = (self.catalogue.policy(), &self.auth.principal);
+        let by_hand = dataset.register.as_ref().is_none_or(|r| !r.system);
+        May {
+            write: by_hand && policy.may_write(principal, dataset),
+            import: by_hand && policy.may_import(principal, dataset),
+            export: policy.export_rows(principal) > 0,
+            supervise: policy.may(principal, "supervise"),
+        }
     }
 
     /// A register that the visitor may list.
@@ -282,8 +291,7 @@ pub async fn records(State(app): State<App>, visitor: Visitor, Path(name): Path<
     let build = || {
         let dataset = visitor.register(&app, &name)?;
         Ok::<_, Error>(
-            RecordsPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, visitor.may_write(&dataset))
-                .html()?,
+            RecordsPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, &visitor.may(&dataset)).html()?,
         )
     };
     let outcome = build();
@@ -320,7 +328,7 @@ pub async fn record(State(app): State<App>, visitor: Visitor, Path((name, id)): 
                 &dataset,
                 &children,
                 &id,
-                visitor.may_write(&dataset),
+                &visitor.may(&dataset),
             )
             .html()?,
         )
@@ -337,6 +345,27 @@ pub async fn record_edit(State(app): State<App>, visitor: Visitor, Path((name, i
         )
     };
     let outcome = build();
+    Visitor::show(visitor.chrome, outcome)
+}
+
+/// The official form of a record, with its children, for printing; a look at personal data like any.
+pub async fn record_print(State(app): State<App>, visitor: Visitor, Path((name, id)): Path<(String, String)>) -> Page {
+    let build = async {
+        let dataset = visitor.register(&app, &name)?;
+        let (principal, records) = (&visitor.auth.principal, &app.store.records);
+        let record = records.get(principal, &name, &id).await?;
+        let mut children = Vec::new();
+        for child in visitor.catalogue.children(&name).filter(|d| visitor.may_list(d)) {
+            let page = records.children(principal, &name, &id, &child.name, &ListRequest::default()).await?;
+            children.push((&**child, page.records.into_iter().map(|r| r.fields).collect()));
+        }
+        let chrome = visitor.chrome.clone();
+        let now = app.clock.now();
+        Ok::<_, Error>(
+            PrintPage::new(chrome, &visitor.catalogue, &dataset, &id, &record.fields, &children, now).html()?,
+        )
+    };
+    let outcome = build.await;
     Visitor::show(visitor.chrome, outcome)
 }
 

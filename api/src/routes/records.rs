@@ -4,7 +4,9 @@
 use crate::app::App;
 use crate::error::{Error, Problem, Result, status_of};
 use crate::extract::{Auth, ValidatedJson};
-use crate::store::{Action, HistoryEntry, ListRequest, Record, RecordPage, StateFilter, Total, conflict_version};
+use crate::store::{
+    ActionInput, HistoryEntry, ListRequest, Offered, Record, RecordPage, StateFilter, Total, conflict_version,
+};
 use axum::Json;
 use axum::extract::{Path, Query as Params, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -31,6 +33,12 @@ pub struct RecordOut {
     pub updated_at: String,
     pub created_by: String,
     pub updated_by: String,
+    /// What the asker may do with it now; in answers about one record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub actions: Vec<Offered>,
+    /// Whether its stage lets fields be changed.
+    pub editable: bool,
 }
 
 impl From<Record> for RecordOut {
@@ -48,6 +56,8 @@ impl From<Record> for RecordOut {
             updated_at: at(record.updated_at),
             created_by: record.created_by,
             updated_by: record.updated_by,
+            actions: record.actions,
+            editable: record.editable,
         }
     }
 }
@@ -241,13 +251,18 @@ pub async fn patch(
 }
 
 #[derive(Deserialize, Default, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ActionIn {
-    #[serde(default)]
     pub reason: Option<String>,
+    /// Values of the fields that the action asks for.
+    #[schema(value_type = Object)]
+    pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Remarks by field name, of actions that name fields to correct.
+    #[schema(value_type = Object)]
+    pub remarks: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Do an action of the record's lifecycle (`close`, `restore`)
+/// Do an action of the record's lifecycle (`close`, `restore`) or of its stages
 #[utoipa::path(post, path = "/api/v1/records/{dataset}/{id}/actions/{action}", tag = "records", operation_id = "act_on_record",
     params(("dataset" = String, Path), ("id" = String, Path), ("action" = String, Path)), request_body = ActionIn,
     responses((status = 200, body = RecordOut), (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem)))]
@@ -258,14 +273,12 @@ pub async fn act(
     headers: HeaderMap,
     ValidatedJson(body): ValidatedJson<ActionIn>,
 ) -> Result<Response> {
-    let action: Action = action.parse()?;
-    match app
-        .store
-        .records
-        .act(&auth.principal, &dataset, &id, if_match(&headers)?, action, body.reason.as_deref())
-        .await
-    {
-        Ok(record) => Ok(with_etag(StatusCode::OK, record)),
+    let input = ActionInput { fields: body.fields, remarks: body.remarks, reason: body.reason };
+    match app.store.records.act(&auth.principal, &dataset, &id, if_match(&headers)?, &action, input).await {
+        Ok(record) => {
+            app.store.tasks.touched();
+            Ok(with_etag(StatusCode::OK, record))
+        }
         Err(error) => Ok(conflict(error)),
     }
 }

@@ -84,6 +84,7 @@ impl Access {
     }
 
     pub fn show(&self, row: Row) -> Record {
+        let editable = super::flow::editable(&self.dataset, &row.fields);
         let mut fields = row.fields;
         let mut masked = Vec::new();
         for (name, value) in &mut fields {
@@ -103,6 +104,8 @@ impl Access {
             created_by: row.created_by,
             updated_at: row.updated_at,
             updated_by: row.updated_by,
+            actions: Vec::new(),
+            editable,
         }
     }
 

@@ -14,11 +14,17 @@ mod blobs;
 mod bulk;
 mod chain;
 mod checkpoints;
+mod checks;
 mod credentials;
 pub mod crypto;
 mod db;
 mod delegations;
+mod drafts;
+mod due;
+mod edit;
 mod error;
+mod files;
+mod flow;
 mod grants;
 mod handover;
 mod identity;
@@ -53,7 +59,11 @@ pub use credentials::{ApiToken, Bearer, NewSession, Session, TokenInfo};
 pub use crypto::{CryptoProvider, SoftCrypto};
 pub use db::Db;
 pub use delegations::Delegation;
+pub use drafts::Draft;
+pub use edit::ActionInput;
 pub use error::{StoreError, conflict_version};
+pub use files::{FileInfo, NewFile, sniff};
+pub use flow::Offered;
 pub use grants::{GrantRequest, GrantScope, Grants, MOST_DAYS, NewRequest};
 pub use handover::HandedOver;
 pub use identity::{Identity, IdentityOptions, NewUser, UserInfo, UserPatch, random_password};
@@ -62,7 +72,7 @@ pub use list::{COUNT_LIMIT, ListRequest, PAGE_LIMIT, RecordPage, StateFilter, To
 pub use lock::DataLock;
 pub use log::{AuditEvent, AuditRow, ChangeLog};
 pub use notices::{NoticeRow, Notices};
-pub use records::{Action, FieldChange, HistoryEntry, Record, RecordStore};
+pub use records::{FieldChange, HistoryEntry, Record, RecordStore};
 pub use rules::matches;
 pub use runs::{NewRun, NewWarning, Run, RunCounts, RunState, Runs, Schedule, Warning, WarningState};
 pub use searches::{Confirmation, Look, SavedSearch, Searches};
@@ -176,7 +186,14 @@ impl Store {
         let checkpoints = Checkpointer::new(dir.join(CHECKPOINTS), db.heads(), crypto.clone(), clock.clone())?;
         checkpoints.spawn();
         let log = ChangeLog::new(db.clone(), checkpoints, clock.clone(), cell.clone());
-        let records = RecordStore { db: db.clone(), log: log.clone(), catalogue: cell.clone(), clock: clock.clone() };
+        let blobs = DiskBlobs::open(&dir.join(BLOBS))?;
+        let records = RecordStore {
+            db: db.clone(),
+            log: log.clone(),
+            catalogue: cell.clone(),
+            clock: clock.clone(),
+            blobs: blobs.clone(),
+        };
         let identity = Identity::open(db.clone(), clock.clone(), options.identity).await?;
         let notices = Notices::new(db.clone(), clock.clone());
         let store = Self {
@@ -195,7 +212,7 @@ impl Store {
             identity,
             notices,
             runs: Runs::new(db.clone(), clock),
-            blobs: DiskBlobs::open(&dir.join(BLOBS))?,
+            blobs,
             crypto: Signer(crypto),
             catalogue: cell,
             dir: Arc::new(dir.to_path_buf()),

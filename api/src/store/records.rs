@@ -2,22 +2,20 @@
 
 use super::CatalogueCell;
 use super::access::Access;
+use super::blobs::DiskBlobs;
 use super::db::Db;
-use super::error::{StoreError, db};
+use super::error::db;
+use super::flow::{self, Actor, Offered};
 use super::list::Row as Stored;
 use super::log::{AuditEvent, ChangeLog};
-use super::numbering::Pattern;
 use super::rules::matches;
-use super::tables::{self, table};
-use super::txn::Txn;
+use super::tables::table;
 use super::values::{self, Fields, State};
-use super::writes::{check_parent, duplicates, insert, parent_of, update};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
+use serde::Serialize;
 use sqlx::{Row as _, SqliteConnection};
 use std::sync::Arc;
 use zonglan_catalog::dataset::{Dataset, Lifecycle};
-use zonglan_catalog::error::{Error, ErrorClass, FieldError, Result};
+use zonglan_catalog::error::{Error, FieldError, Result};
 use zonglan_catalog::load::Catalogue;
 use zonglan_catalog::policy::Principal;
 use zonglan_catalog::traits::Clock;
@@ -40,30 +38,11 @@ pub struct Record {
     pub created_by: String,
     pub updated_at: i64,
     pub updated_by: String,
-}
-
-/// What may be done to a record besides changing its fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// 注销
-    Close,
-    /// 恢复
-    Restore,
-}
-
-impl std::str::FromStr for Action {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "close" => Ok(Action::Close),
-            "restore" => Ok(Action::Restore),
-            other => {
-                Err(Error::not_found("records.action", format!("没有操作 '{other}'")).with_hint("可用: close, restore"))
-            }
-        }
-    }
+    /// What the asker may do with it now; in answers about one record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Offered>,
+    /// Whether its stage lets fields be changed.
+    pub editable: bool,
 }
 
 /// One write in the life of a record.
@@ -98,6 +77,7 @@ pub struct RecordStore {
     pub(super) log: ChangeLog,
     pub(super) catalogue: CatalogueCell,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) blobs: DiskBlobs,
 }
 
 impl std::fmt::Debug for RecordStore {
@@ -120,7 +100,7 @@ pub(super) fn invalid(dataset: &Dataset, mut errors: Vec<FieldError>) -> Error {
         .with_fields(errors)
 }
 
-fn outside(dataset: &Dataset) -> Error {
+pub(super) fn outside(dataset: &Dataset) -> Error {
     let field =
         dataset.region.as_ref().and_then(|name| dataset.field(name)).map_or("所属区域", |f| f.label.zh.as_str());
     let error = Error::forbidden("records.region", format!("您只能保存本辖区的记录：{field}不在您的辖区内"));
@@ -140,172 +120,17 @@ pub(super) struct Author {
 }
 
 impl Author {
-    fn new(principal: &Principal, reason: Option<&str>) -> Self {
+    pub(super) fn new(principal: &Principal, reason: Option<&str>) -> Self {
         let reason = reason.map(str::trim).filter(|r| !r.is_empty()).map(String::from);
         Self { user: principal.user.clone(), purpose: reason.or_else(|| principal.purpose.clone()) }
     }
 }
 
 impl RecordStore {
-    fn access(&self, principal: &Principal, dataset: &str) -> Result<(Arc<Catalogue>, Access)> {
+    pub(super) fn access(&self, principal: &Principal, dataset: &str) -> Result<(Arc<Catalogue>, Access)> {
         let catalogue = self.catalogue.get();
         let access = Access::new(&catalogue, principal, dataset, self.clock.now())?;
         Ok((catalogue, access))
-    }
-
-    /// Registers a record. Its id is the key field's value or, where that is missing, the next
-    /// number of the register.
-    pub async fn create(
-        &self,
-        principal: &Principal,
-        dataset: &str,
-        fields: &Map<String, Json>,
-        reason: Option<&str>,
-    ) -> Result<Record> {
-        let (catalogue, access) = self.access(principal, dataset)?;
-        access.may_write(Lifecycle::Register)?;
-        let dataset = access.dataset.clone();
-        let (fields, mut errors) = values::read_input(&catalogue, &dataset, fields);
-        let key = &dataset.key[0];
-        let pattern = dataset.register.as_ref().map(|r| Pattern::parse(&r.numbering, &dataset.name)).transpose()?;
-        let numbered = pattern.is_some() && fields.get(key).is_none_or(Value::is_null);
-        let absent = values::missing(&dataset, &fields, &errors);
-        errors.extend(absent.into_iter().filter(|e| !(numbered && e.field == *key)));
-        if !errors.is_empty() {
-            let mut conn = self.db.readers().acquire().await.map_err(db)?;
-            let known = |e: &FieldError| errors.iter().any(|o| o.field == e.field);
-            let fresh: Vec<_> =
-                duplicates(&mut conn, &dataset, &fields, None).await?.into_iter().filter(|e| !known(e)).collect();
-            errors.extend(fresh);
-            return Err(invalid(&dataset, errors));
-        }
-        if !matches(&access.row_rule, &fields) {
-            return Err(outside(&dataset));
-        }
-        let parent = self.parent_access(&catalogue, principal, &dataset)?;
-        let author = Author::new(principal, reason);
-        let job_dataset = dataset.clone();
-        let stored = self
-            .db
-            .write_checked(move |txn| {
-                Box::pin(async move {
-                    insert(txn, &job_dataset, fields, pattern.filter(|_| numbered), parent.as_ref(), &author).await
-                })
-            })
-            .await?;
-        Ok(access.show(stored))
-    }
-
-    /// Changes fields of an open record; `expected` is the version that the changes were made on.
-    /// A null takes a value away. Nothing is written where nothing changes.
-    pub async fn patch(
-        &self,
-        principal: &Principal,
-        dataset: &str,
-        id: &str,
-        expected: u64,
-        changes: &Map<String, Json>,
-        reason: Option<&str>,
-    ) -> Result<Record> {
-        let (catalogue, access) = self.access(principal, dataset)?;
-        access.may_write(Lifecycle::Change)?;
-        let dataset = access.dataset.clone();
-        let (mut changes, errors) = values::read_input(&catalogue, &dataset, changes);
-        let mut errors = access.drop_masked_errors(&mut changes, errors);
-        let parent = self.parent_access(&catalogue, principal, &dataset)?;
-        let author = Author::new(principal, reason);
-        let (id, within) = (id.to_string(), access.clone());
-        let stored = self
-            .db
-            .write_checked(move |txn| {
-                Box::pin(async move {
-                    let dataset = within.dataset.clone();
-                    let old = visible(txn, &within, &id).await?;
-                    check_version(&dataset, &old, Some(expected))?;
-                    if old.state == State::Closed {
-                        return Err(Error::new(
-                            ErrorClass::Conflict,
-                            "records.closed",
-                            format!("记录 {id} 已注销，不能变更"),
-                        )
-                        .with_hint("请先恢复该记录"));
-                    }
-                    let mut fields = old.fields.clone();
-                    for (name, value) in within.without_masked(&old.fields, changes) {
-                        if dataset.key.contains(&name) && old.fields.get(&name) != Some(&value) {
-                            errors.push(FieldError { field: name, message: "编号不能修改".into() });
-                        } else if value.is_null() {
-                            fields.remove(&name);
-                        } else {
-                            fields.insert(name, value);
-                        }
-                    }
-                    errors.extend(values::missing(&dataset, &fields, &errors));
-                    errors.extend(duplicates(txn.conn(), &dataset, &fields, Some(&old)).await?);
-                    if !errors.is_empty() {
-                        return Err(invalid(&dataset, errors));
-                    }
-                    if !matches(&within.row_rule, &fields) {
-                        return Err(outside(&dataset));
-                    }
-                    if let Some(parent) = &parent
-                        && parent_of(&dataset, &fields) != parent_of(&dataset, &old.fields)
-                    {
-                        check_parent(txn, &dataset, &fields, parent).await?;
-                    }
-                    let state = old.state;
-                    update(txn, &dataset, old, fields, state, "change", &author).await
-                })
-            })
-            .await?;
-        Ok(access.show(stored))
-    }
-
-    /// Closes or restores a record.
-    pub async fn act(
-        &self,
-        principal: &Principal,
-        dataset: &str,
-        id: &str,
-        expected: Option<u64>,
-        action: Action,
-        reason: Option<&str>,
-    ) -> Result<Record> {
-        let (_, access) = self.access(principal, dataset)?;
-        let (step, state, name) = match action {
-            Action::Close => (Lifecycle::Close, State::Closed, "close"),
-            Action::Restore => (Lifecycle::Restore, State::Open, "restore"),
-        };
-        access.may_write(step)?;
-        let author = Author::new(principal, reason);
-        let (id, within) = (id.to_string(), access.clone());
-        let stored = self
-            .db
-            .write_checked(move |txn| {
-                Box::pin(async move {
-                    let dataset = within.dataset.clone();
-                    let old = visible(txn, &within, &id).await?;
-                    check_version(&dataset, &old, expected)?;
-                    if old.state == state {
-                        let now = if state == State::Closed { "已注销" } else { "未注销" };
-                        return Err(Error::new(
-                            ErrorClass::Conflict,
-                            "records.state",
-                            format!("记录 {id} {now}，不能重复操作"),
-                        ));
-                    }
-                    if state == State::Open {
-                        let errors = duplicates(txn.conn(), &dataset, &old.fields, None).await?;
-                        if !errors.is_empty() {
-                            return Err(invalid(&dataset, errors));
-                        }
-                    }
-                    let fields = old.fields.clone();
-                    update(txn, &dataset, old, fields, state, name, &author).await
-                })
-            })
-            .await?;
-        Ok(access.show(stored))
     }
 
     /// One record. What is outside the principal's rows is not found.
@@ -316,8 +141,28 @@ impl RecordStore {
         let stored = fetch(&mut conn, &access.dataset, id).await?;
         let stored =
             stored.filter(|r| matches(&access.row_rule, &r.fields)).ok_or_else(|| not_found(&access.dataset, id))?;
-        let record = access.show(stored);
+        let record = self.view(&mut conn, principal, &access, stored).await?;
         self.audit_read(principal, &access, std::slice::from_ref(&record));
+        Ok(record)
+    }
+
+    /// A record as shown to somebody, with what they may do with it.
+    pub(super) async fn view(
+        &self,
+        conn: &mut SqliteConnection,
+        principal: &Principal,
+        access: &Access,
+        stored: Stored,
+    ) -> Result<Record> {
+        let catalogue = self.catalogue.get();
+        let mut actions = Vec::new();
+        if access.dataset.register.as_ref().is_some_and(|r| !r.action.is_empty()) {
+            let writes = access.may_write(Lifecycle::Change).is_ok();
+            let actor = Actor::new(conn, principal, writes, self.clock.now()).await?;
+            actions = flow::offered(&catalogue, &access.dataset, &actor, &stored)?;
+        }
+        let mut record = access.show(stored);
+        record.actions = actions;
         Ok(record)
     }
 
@@ -380,29 +225,6 @@ impl RecordStore {
         }
         Ok(entries)
     }
-
-    /// How a child's parent must look to this principal.
-    fn parent_access(&self, catalogue: &Catalogue, principal: &Principal, dataset: &Dataset) -> Result<Option<Access>> {
-        match &dataset.parent {
-            Some(parent) if catalogue.dataset(&parent.dataset).is_some_and(|d| tables::is_kept(d)) => {
-                Access::new(catalogue, principal, &parent.dataset, self.clock.now()).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-fn check_version(dataset: &Dataset, old: &Stored, expected: Option<u64>) -> Result<()> {
-    match expected {
-        Some(expected) if expected != old.version => Err(StoreError::Conflict {
-            dataset: dataset.name.clone(),
-            id: old.id.clone(),
-            expected,
-            current: old.version,
-        }
-        .into()),
-        _ => Ok(()),
-    }
 }
 
 /// The stored row, whoever asks.
@@ -410,9 +232,4 @@ pub(super) async fn fetch(conn: &mut SqliteConnection, dataset: &Dataset, id: &s
     let sql = format!("SELECT {} FROM {} WHERE id = ?", Stored::COLUMNS, table(dataset));
     let row = sqlx::query(&sql).bind(id).fetch_optional(conn).await.map_err(db)?;
     row.map(|row| Stored::read(dataset, &row)).transpose()
-}
-
-async fn visible(txn: &mut Txn, access: &Access, id: &str) -> Result<Stored> {
-    let row = fetch(txn.conn(), &access.dataset, id).await?;
-    row.filter(|r| matches(&access.row_rule, &r.fields)).ok_or_else(|| not_found(&access.dataset, id))
 }

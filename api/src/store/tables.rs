@@ -32,6 +32,11 @@ pub(super) fn indexed(dataset: &Dataset) -> BTreeSet<&str> {
     names.extend([&dataset.region, &dataset.time, &dataset.title].into_iter().flatten().map(String::as_str));
     names.extend(dataset.parent.iter().map(|p| p.field.as_str()));
     names.extend(dataset.register.iter().flat_map(|r| r.unique.iter().map(String::as_str)));
+    names.extend(
+        dataset.register.iter().flat_map(|r| r.unique_together.iter().filter_map(|s| s.first()).map(String::as_str)),
+    );
+    // A building's units are asked for together.
+    names.extend(dataset.register.iter().filter_map(|r| r.grid.as_ref()).map(|g| g.building.as_str()));
     // The key is the table's own id.
     names.retain(|name| {
         let long = |f: &zonglan_catalog::Field| f.search == SearchMode::Zh && dataset.title.as_deref() != Some(*name);

@@ -191,6 +191,11 @@ impl Tasks {
         Ok(task(&stored, Vec::new()))
     }
 
+    /// Tells listeners that a write of a record may have given notices.
+    pub fn touched(&self) {
+        self.notices.touch();
+    }
+
     /// A person gives a task: a supervision order (`supervise`), or something for oneself.
     pub async fn give(&self, principal: &Principal, mut new: NewTask) -> Result<Task> {
         let catalogue = self.catalogue.get();

@@ -165,6 +165,15 @@ impl Txn {
         id
     }
 
+    /// Who entered or changed a record in this group of writes, whose entries are not written yet.
+    pub(super) fn waiting_actors(&self, dataset: &str, record: &str) -> Vec<String> {
+        let entered = ["create", "change", "load", "restore", "submit"];
+        let of = |e: &&Waiting<OwnedChange>| {
+            e.entry.dataset == dataset && e.entry.record == record && entered.contains(&e.entry.action.as_str())
+        };
+        self.changes.iter().filter(of).map(|e| e.entry.actor.clone()).collect()
+    }
+
     fn appended(&mut self, stream: usize, id: i64, mac: [u8; 32]) {
         let tail = &mut self.tails[stream];
         tail.next_id = id + 1;

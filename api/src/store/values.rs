@@ -100,17 +100,22 @@ fn decode_value(field: &Field, json: &Json) -> Value {
     .unwrap_or_default()
 }
 
-/// Reads input by the definition. Every wrong field is told at once, in Chinese.
+/// Reads input by the definition. Every wrong field is told at once. Fields that only actions set
+/// are refused unless they are `allowed`.
 pub(super) fn read_input(
     catalogue: &Catalogue,
     dataset: &Dataset,
     input: &Map<String, Json>,
+    allowed: &[String],
 ) -> (Fields, Vec<FieldError>) {
     let mut fields = Fields::new();
     let mut errors = Vec::new();
     for (name, json) in input {
         let outcome = match dataset.field(name) {
             Some(_) if name == STATE_FIELD => Err("由系统维护，请用注销、恢复操作".to_string()),
+            Some(field) if field.by_action && !allowed.contains(name) => {
+                Err("由办理环节填写，不能直接修改 (set by actions only)".to_string())
+            }
             Some(field) => read_field(catalogue, field, json),
             None => Err(format!("「{}」没有字段 '{name}'", dataset.label.zh)),
         };
@@ -133,7 +138,10 @@ pub(super) fn missing(dataset: &Dataset, fields: &Fields, known: &[FieldError]) 
         .field
         .iter()
         .filter(absent)
-        .map(|f| FieldError { field: f.name.clone(), message: format!("请填写{}", f.label.zh) })
+        .map(|f| FieldError {
+            field: f.name.clone(),
+            message: format!("请填写{} ({} is required)", f.label.zh, f.label.en),
+        })
         .collect()
 }
 
@@ -157,8 +165,11 @@ fn read_field(catalogue: &Catalogue, field: &Field, json: &Json) -> Result<Value
     if let (Value::Text(text), Some(limit)) = (&value, field.max_length) {
         let length = text.chars().count();
         if length > limit {
-            return Err(format!("最多 {limit} 个字，现有 {length} 个"));
+            return Err(format!("最多 {limit} 个字，现有 {length} 个 (at most {limit} characters)"));
         }
+    }
+    if let (Value::Text(text), Some(format)) = (&value, field.format) {
+        super::checks::check_format(format, text)?;
     }
     Ok(value)
 }
@@ -166,7 +177,7 @@ fn read_field(catalogue: &Catalogue, field: &Field, json: &Json) -> Result<Value
 fn read_typed(catalogue: &Catalogue, field: &Field, json: &Json) -> Result<Value, String> {
     let text = || match json {
         Json::String(text) => Ok(text.trim()),
-        _ => Err("需要文字".to_string()),
+        _ => Err("需要文字 (text needed)".to_string()),
     };
     Ok(match field.kind {
         FieldType::Int => {
@@ -177,13 +188,13 @@ fn read_typed(catalogue: &Catalogue, field: &Field, json: &Json) -> Result<Value
                 Json::String(t) => t.trim().parse().ok(),
                 _ => None,
             };
-            Value::Int(number.ok_or("需要整数")?)
+            Value::Int(number.ok_or("需要整数 (a whole number)")?)
         }
         FieldType::Decimal => {
             let digits = match json {
                 Json::Number(n) => n.to_string(),
                 Json::String(t) => t.trim().to_string(),
-                _ => return Err("需要数字".into()),
+                _ => return Err("需要数字 (a number)".into()),
             };
             Value::Decimal { units: decimal_units(&digits, field.scale)?, scale: field.scale }
         }
@@ -192,9 +203,9 @@ fn read_typed(catalogue: &Catalogue, field: &Field, json: &Json) -> Result<Value
             Json::String(t) => match t.trim() {
                 "true" | "1" | "是" | "on" => true,
                 "false" | "0" | "否" => false,
-                _ => return Err("需要是或否".into()),
+                _ => return Err("需要是或否 (yes or no)".into()),
             },
-            _ => return Err("需要是或否".into()),
+            _ => return Err("需要是或否 (yes or no)".into()),
         }),
         FieldType::Date => {
             let date: chrono::NaiveDate = text()?.parse().map_err(|_| "需要日期，如 2025-01-31".to_string())?;
@@ -240,7 +251,7 @@ fn read_typed(catalogue: &Catalogue, field: &Field, json: &Json) -> Result<Value
         FieldType::Text | FieldType::File | FieldType::Ref => match json {
             Json::String(t) => Value::Text(t.trim().to_string()),
             Json::Number(n) => Value::Text(n.to_string()),
-            _ => return Err("需要文字".into()),
+            _ => return Err("需要文字 (text needed)".into()),
         },
     })
 }
@@ -265,7 +276,7 @@ fn read_instant(text: &str) -> Option<i64> {
 
 /// Exact: no way through binary fractions.
 fn decimal_units(digits: &str, scale: u8) -> Result<i64, String> {
-    let bad = || "需要数字".to_string();
+    let bad = || "需要数字 (a number)".to_string();
     let (negative, rest) = match digits.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, digits),

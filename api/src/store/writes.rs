@@ -42,22 +42,26 @@ pub(super) async fn duplicates(
     old: Option<&Stored>,
 ) -> Result<Vec<FieldError>> {
     let mut errors = Vec::new();
-    for name in dataset.register.iter().flat_map(|r| &r.unique) {
-        let Some(value) = fields.get(name).filter(|v| !v.is_null()) else { continue };
-        if old.is_some_and(|o| o.fields.get(name) == Some(value)) {
+    let single = dataset.register.iter().flat_map(|r| r.unique.iter().map(std::slice::from_ref));
+    let sets = dataset.register.iter().flat_map(|r| r.unique_together.iter().map(Vec::as_slice));
+    for names in single.chain(sets).filter(|names| !names.is_empty()) {
+        let values: Option<Vec<&Value>> = names.iter().map(|n| fields.get(n).filter(|v| !v.is_null())).collect();
+        let Some(values) = values else { continue };
+        if old.is_some_and(|o| names.iter().all(|n| o.fields.get(n) == fields.get(n))) {
             continue;
         }
-        let mut query = sqlx::QueryBuilder::new(format!(
-            "SELECT id FROM {} WHERE state = 'open' AND {} = ",
-            table(dataset),
-            tables::column(dataset, name)
-        ));
-        super::rules::push_value(&mut query, value)?;
+        let mut query = sqlx::QueryBuilder::new(format!("SELECT id FROM {} WHERE state = 'open'", table(dataset)));
+        for (name, value) in names.iter().zip(values) {
+            query.push(format!(" AND {} = ", tables::column(dataset, name)));
+            super::rules::push_value(&mut query, value)?;
+        }
         query.push(" LIMIT 2");
         let ids: Vec<String> = query.build_query_scalar().fetch_all(&mut *conn).await.map_err(db)?;
         if ids.iter().any(|id| old.is_none_or(|o| o.id != *id)) {
-            let label = dataset.field(name).map_or(name.as_str(), |f| f.label.zh.as_str());
-            errors.push(FieldError { field: name.clone(), message: format!("已有相同{label}的记录") });
+            let label = |n: &String| dataset.field(n).map_or(n.clone(), |f| f.label.zh.clone());
+            let labels: Vec<String> = names.iter().map(label).collect();
+            let message = format!("已有相同{}的记录 (taken already)", labels.join("、"));
+            errors.push(FieldError { field: names[names.len() - 1].clone(), message });
         }
     }
     Ok(errors)
@@ -150,7 +154,7 @@ pub(super) async fn update(
     author: &Author,
 ) -> Result<Stored> {
     let doc = values::encode(&fields)?;
-    if doc == old.doc && state == old.state {
+    if doc == old.doc && state == old.state && action == "change" {
         return Ok(old);
     }
     let (now, version) = (txn.now(), old.version + 1);

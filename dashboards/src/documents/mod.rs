@@ -5,10 +5,12 @@ mod csv;
 mod docx;
 mod pdf;
 pub mod report;
+mod template;
 mod xlsx;
 
 pub use csv::CsvWriter;
 pub use report::{Block, Report, Run, Style};
+pub use template::template;
 pub use xlsx::XlsxWriter;
 
 use crate::error::{Error, Result};

@@ -6,8 +6,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use zonglan_catalog::board::Board;
 use zonglan_catalog::dataset::{Aggregate, Direction, Mask, RegionLevel, SearchMode, Sensitivity};
+use zonglan_catalog::register::{Format, Grid, Lifecycle};
 use zonglan_catalog::traits::DatasetState;
-use zonglan_catalog::{Catalogue, Dataset, Field, FieldType, Value};
+use zonglan_catalog::{Catalogue, Dataset, Field, FieldType, Filter, Value};
 
 #[derive(Debug, Clone)]
 pub struct BoardCard {
@@ -90,6 +91,20 @@ pub struct DatasetView {
     pub parent: Option<(String, String)>,
     pub fields: Vec<FieldView>,
     pub measures: Vec<MeasureView>,
+    pub lifecycle: Vec<Lifecycle>,
+    /// The field of the stage, and the stages in which nothing is left to do.
+    pub stage_field: Option<String>,
+    pub last_stages: Vec<String>,
+    /// Names and labels of the register's actions.
+    pub actions: Vec<(String, String)>,
+    pub attachments: Option<AttachmentsView>,
+    pub grid: Option<Grid>,
+}
+
+/// Which kinds of files a record takes.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttachmentsView {
+    pub kinds: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -111,6 +126,12 @@ pub struct FieldView {
     pub min: Option<f64>,
     pub max: Option<f64>,
     pub max_length: Option<usize>,
+    pub by_action: bool,
+    pub default: Option<serde_json::Value>,
+    pub format: Option<Format>,
+    pub shown_when: Filter,
+    pub required_when: Filter,
+    pub refers: Option<String>,
     /// `[code, name]` of code fields, districts and streets, in order; longer lists stay on the server.
     pub codes: Vec<(String, String)>,
     #[serde(skip)]
@@ -173,6 +194,23 @@ impl DatasetView {
                 .map(|f| FieldView::new(catalogue, f, lang))
                 .collect(),
             measures: dataset.measure.iter().map(|m| MeasureView::new(catalogue, dataset, m, lang)).collect(),
+            // A register that declares no lifecycle is registered and changed only.
+            lifecycle: dataset.register.as_ref().map(|r| r.lifecycle.clone()).unwrap_or_default(),
+            stage_field: dataset.register.as_ref().filter(|r| r.has_flow()).map(|r| r.stage_field.clone()),
+            last_stages: dataset
+                .register
+                .iter()
+                .flat_map(|r| r.stage.iter().filter(|s| s.last).map(|s| s.code.clone()))
+                .collect(),
+            actions: dataset
+                .register
+                .iter()
+                .flat_map(|r| r.action.iter().map(|a| (a.name.clone(), lang.pick(&a.label).to_string())))
+                .collect(),
+            attachments: dataset.register.as_ref().and_then(|r| r.attachments.as_ref()).map(|a| AttachmentsView {
+                kinds: a.kinds.iter().map(|(c, zh, en)| (c.clone(), lang.t(zh, en).to_string())).collect(),
+            }),
+            grid: dataset.register.as_ref().and_then(|r| r.grid.clone()),
         }
     }
 }
@@ -209,6 +247,12 @@ impl FieldView {
             min: field.min,
             max: field.max,
             max_length: field.max_length,
+            by_action: field.by_action,
+            default: field.default.clone(),
+            format: field.format,
+            shown_when: field.shown_when.clone(),
+            required_when: field.required_when.clone(),
+            refers: field.refers.clone(),
             codes,
             kind_label: match field.kind {
                 FieldType::Text => lang.t("文本", "text"),

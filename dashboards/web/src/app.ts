@@ -12,6 +12,7 @@ action("logout", () => {
     .finally(() => location.assign("/login"));
 });
 action("back", () => history.back());
+action("print", () => window.print());
 action("menu", (el) => {
   const open = document.getElementById("nav")?.classList.toggle("open") ?? false;
   el.setAttribute("aria-expanded", String(open));

@@ -98,7 +98,7 @@ async fn states_are_apart_and_counts_stop() {
         batch.push_fields(dataset, &row.into_iter().map(|(k, v)| (k.to_string(), Value::Text(v))).collect());
     }
     rig.store.records.load(dataset, &batch, "demo", "test").await.expect("loaded");
-    rig.store.records.act(&city(), "premises", "X7", None, Action::Close, None).await.expect("closed");
+    rig.store.records.act(&city(), "premises", "X7", None, "close", ActionInput::default()).await.expect("closed");
     let page = |state| ListRequest { state, limit: Some(1), ..ListRequest::default() };
     let records = &rig.store.records;
     assert_eq!(

@@ -1,5 +1,6 @@
 //! Tests of the stores on temporary directories.
 
+mod flow;
 mod identity;
 mod lists;
 mod rate;

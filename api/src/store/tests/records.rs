@@ -35,14 +35,25 @@ async fn a_record_lives() {
         records.patch(&city(), "premises", &made.id, 1, &fields(json!({"rooms": 7})), None).await.expect_err("stale");
     assert_eq!((error.class, conflict_version(&error)), (ErrorClass::Conflict, Some(2)));
 
-    let closed =
-        records.act(&city(), "premises", &made.id, Some(2), Action::Close, Some("停业")).await.expect("closed");
+    let closed = records
+        .act(
+            &city(),
+            "premises",
+            &made.id,
+            Some(2),
+            "close",
+            ActionInput { reason: Some("停业").map(String::from), ..Default::default() },
+        )
+        .await
+        .expect("closed");
     assert_eq!((closed.version, closed.state), (3, State::Closed));
     let error = records.patch(&city(), "premises", &made.id, 3, &changed, None).await.expect_err("closed");
     assert_eq!(error.code, "records.closed");
-    records.act(&city(), "premises", &made.id, None, Action::Restore, None).await.expect("restored");
-    let error =
-        records.act(&city(), "premises", &made.id, None, Action::Restore, None).await.expect_err("open already");
+    records.act(&city(), "premises", &made.id, None, "restore", ActionInput::default()).await.expect("restored");
+    let error = records
+        .act(&city(), "premises", &made.id, None, "restore", ActionInput::default())
+        .await
+        .expect_err("open already");
     assert_eq!(error.class, ErrorClass::Conflict);
 
     let history = records.history(&city(), "premises", &made.id).await.expect("history");
@@ -83,10 +94,15 @@ async fn every_wrong_field_is_told_at_once() {
         records.patch(&city(), "premises", &made.id, 1, &again, None).await.expect_err("taken").fields[0].field,
         "licence"
     );
-    records.act(&city(), "premises", "PR2026000001", None, Action::Close, None).await.expect("closed");
+    records
+        .act(&city(), "premises", "PR2026000001", None, "close", ActionInput { reason: None, ..Default::default() })
+        .await
+        .expect("closed");
     records.patch(&city(), "premises", &made.id, 1, &again, None).await.expect("free now");
-    let error =
-        records.act(&city(), "premises", "PR2026000001", None, Action::Restore, None).await.expect_err("taken now");
+    let error = records
+        .act(&city(), "premises", "PR2026000001", None, "restore", ActionInput::default())
+        .await
+        .expect_err("taken now");
     assert_eq!(error.fields[0].field, "licence");
     let error =
         records.patch(&city(), "premises", &made.id, 2, &fields(json!({"id": "X"})), None).await.expect_err("key");
@@ -109,7 +125,9 @@ async fn regions_bind_reads_and_writes() {
         records.patch(&changning, "premises", &own.id, 1, &patch, None).await.expect_err("hidden").class,
         ErrorClass::NotFound
     );
-    let close = records.act(&changning, "premises", &own.id, None, Action::Close, None).await;
+    let close = records
+        .act(&changning, "premises", &own.id, None, "close", ActionInput { reason: None, ..Default::default() })
+        .await;
     assert_eq!(close.expect_err("hidden").class, ErrorClass::NotFound);
     assert_eq!(records.history(&changning, "premises", &own.id).await.expect_err("hidden").class, ErrorClass::NotFound);
     // Nor may one's own be moved away.
@@ -182,7 +200,11 @@ async fn sealed_changes_reach_the_follower() {
     let change = &blocks[0].changes[0];
     assert_eq!((blocks[0].number, change.id.as_str(), change.version), (1, made.id.as_str(), 1));
     assert_eq!(change.after.as_ref().expect("fields")["name"], Value::Text("和平饭店".into()));
-    rig.store.records.act(&city(), "premises", &made.id, None, Action::Close, None).await.expect("closed");
+    rig.store
+        .records
+        .act(&city(), "premises", &made.id, None, "close", ActionInput { reason: None, ..Default::default() })
+        .await
+        .expect("closed");
     sealed.wait_for(|n| *n > 1).await.expect("open");
     let blocks = rig.store.log.blocks_after(1, 10).await.expect("blocks");
     assert_eq!(blocks[0].changes[0].after, None, "closed records leave the columns");

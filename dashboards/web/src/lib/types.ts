@@ -20,6 +20,12 @@ export interface FieldView {
   max: number | null;
   max_length: number | null;
   codes: [string, string][];
+  by_action: boolean;
+  default: Json;
+  format: string | null;
+  shown_when: Json;
+  required_when: { [key: string]: Json };
+  refers: string | null;
 }
 
 export interface MeasureView {
@@ -43,6 +49,14 @@ export interface DatasetView {
   parent: [string, string] | null;
   fields: FieldView[];
   measures: MeasureView[];
+  lifecycle: string[];
+  stage_field: string | null;
+  /** Stages in which nothing is left to do. */
+  last_stages: string[];
+  /** Names and labels of the actions. */
+  actions: [string, string][];
+  attachments: { kinds: [string, string][] } | null;
+  grid: { building: string; floor: string; unit: string; status: string; tags: string[] } | null;
 }
 
 export interface Range {
