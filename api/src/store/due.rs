@@ -8,6 +8,7 @@ use super::flow::{owned, task_about};
 use super::list::Row as Stored;
 use super::records::RecordStore;
 use super::tables::{column, is_kept, table};
+use super::task_rows;
 use super::tasks::{self, NewTask};
 use super::txn::Txn;
 use super::values::State;
@@ -82,7 +83,7 @@ async fn plan(
 ) -> Result<Plan> {
     let mut plan = Plan { end: Vec::new(), give: Vec::new() };
     let Some(register) = &dataset.register else { return Ok(plan) };
-    let mut open = tasks::automatic_of(conn, task_register, &dataset.name, &row.id).await?;
+    let mut open = task_rows::automatic_of(conn, task_register, &dataset.name, &row.id).await?;
     open.retain(|t| t.fields.get("source").and_then(Value::as_str) == Some("rule"));
     for rule in &register.task {
         let Some((since, due)) = asked(conn, catalogue, dataset, rule, row).await? else { continue };
@@ -129,10 +130,10 @@ pub(super) async fn sync(
     let now = txn.now();
     let plan = plan(txn.conn(), catalogue, &task_register, dataset, row, now).await?;
     for task in plan.end {
-        tasks::finish_in(txn, &task_register, task, actor, row.state == State::Closed).await?;
+        task_rows::finish_in(txn, &task_register, task, actor, row.state == State::Closed).await?;
     }
     for task in plan.give {
-        tasks::create_in(txn, &task_register, "system", task).await?;
+        task_rows::create_in(txn, &task_register, "system", task).await?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use super::delegations;
 use super::error::db;
 use super::list::Row as Stored;
+use super::task_rows;
 use super::tasks::{self, NewTask};
 use super::txn::Txn;
 use super::values::{Fields, State};
@@ -208,9 +209,9 @@ pub(super) async fn turn(
         return Ok(());
     }
     if before.is_some() {
-        for task in tasks::automatic_of(txn.conn(), &task_register, &dataset.name, &row.id).await? {
+        for task in task_rows::automatic_of(txn.conn(), &task_register, &dataset.name, &row.id).await? {
             if task.fields.get("source").and_then(Value::as_str) == Some("flow") {
-                tasks::finish_in(txn, &task_register, task, actor, row.state == State::Closed).await?;
+                task_rows::finish_in(txn, &task_register, task, actor, row.state == State::Closed).await?;
             }
         }
     }
@@ -229,7 +230,7 @@ pub(super) async fn turn(
             ..task_about(dataset, row, label)
         };
         if let Some(task) = owned(task, &who, row) {
-            tasks::create_in(txn, &task_register, actor, task).await?;
+            task_rows::create_in(txn, &task_register, actor, task).await?;
         }
     }
     Ok(())

@@ -40,6 +40,7 @@ mod rules;
 mod runs;
 mod searches;
 mod tables;
+mod task_rows;
 mod task_steps;
 mod tasks;
 mod txn;

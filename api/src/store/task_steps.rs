@@ -6,7 +6,8 @@
 //!                             └──────────────────────┘
 //! ```
 
-use super::tasks::{StepInput, timeliness};
+use super::task_rows::timeliness;
+use super::tasks::StepInput;
 use super::values::{Fields, State};
 use serde::{Deserialize, Serialize};
 use zonglan_catalog::error::{Error, ErrorClass, Result};
