@@ -204,6 +204,7 @@ pub fn bind(
     for part in parts.iter().filter(|part| part.dataset.people) {
         check_people(query, part)?;
     }
+    check_within_parent(query, dataset)?;
     for dim in &query.by {
         if let Dim::Field(name) | Dim::Level(crate::query::LevelDim { field: name, .. }) = dim
             && let Some(field) = dataset.field(name)
@@ -536,6 +537,23 @@ fn whole_months(span: Span) -> Span {
             to => local_midnight(Grain::Month.next_date(month(to))),
         },
     }
+}
+
+/// Rows that are seen within one parent only are asked for with that parent's key.
+fn check_within_parent(query: &Query, dataset: &Dataset) -> Result<()> {
+    let Some(parent) = dataset.parent.as_ref().filter(|_| dataset.within_parent && !query.rows.is_empty()) else {
+        return Ok(());
+    };
+    let pins = |f: &Filter| matches!(f, Filter::Cmp { field, op: Op::Eq, .. } if *field == parent.field);
+    let pinned = match &query.filter {
+        Filter::And(list) => list.iter().any(pins),
+        one => pins(one),
+    };
+    if pinned {
+        return Ok(());
+    }
+    Err(Error::forbidden("policy.within_parent", format!("「{}」只能在一条所属登记之内查看", dataset.label.zh))
+        .with_hint(format!("请从所属登记打开，或加条件 {{\"{}\": {{\"eq\": \"编号\"}}}}", parent.field)))
 }
 
 /// Checks each leaf against its field and gives its values the field's type.

@@ -59,7 +59,9 @@ pub(crate) fn check(catalogue: &Catalogue, origin: &Origin) -> Vec<Problem> {
         report.enter("policy", &role.name);
         for name in role.read.iter().chain(&role.write).chain(&role.import) {
             let pack = name.strip_prefix("pack:").is_some_and(|pack| !pack.is_empty());
-            if name != "*" && !pack && catalogue.dataset(name).is_none() {
+            let areas = catalogue.codes("business_area");
+            let area = name.strip_suffix("/*").is_some_and(|a| areas.is_some_and(|list| list.get(a).is_some()));
+            if name != "*" && !pack && !area && catalogue.dataset(name).is_none() {
                 report.add(name, format!("unknown dataset '{name}'"));
             }
         }
@@ -174,6 +176,15 @@ fn dataset_names(catalogue: &Catalogue, dataset: &Dataset, report: &mut Report) 
         if dataset.field(&parent.field).is_none() {
             report.missing("field", &parent.field, fields());
         }
+    }
+    if let Some(area) = dataset.register.as_ref().and_then(|r| r.area.as_deref()) {
+        let known = catalogue.codes("business_area");
+        if known.is_none_or(|list| list.get(area).is_none()) {
+            report.missing("business area", area, known.into_iter().flat_map(|l| &l.item).map(|i| i.code.as_str()));
+        }
+    }
+    if dataset.within_parent && dataset.parent.is_none() {
+        report.add(&dataset.name, format!("'{}' is seen within one parent, but declares none", dataset.name));
     }
     if dataset.register.is_some() && (dataset.source != crate::dataset::Source::Records || dataset.key.len() != 1) {
         report.add(&dataset.name, "a register has source = \"records\" and one key field".into());

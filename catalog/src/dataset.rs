@@ -35,6 +35,10 @@ pub struct Dataset {
     pub owner: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// A child whose rows are seen within one parent only (guests of a hotel): rows are listed for
+    /// one parent's key, and there is no search over all of them.
+    #[serde(default)]
+    pub within_parent: bool,
     /// Figures about people: suppression and declared dimensions only.
     #[serde(default)]
     pub people: bool,
@@ -384,7 +388,7 @@ impl Dataset {
     }
 
     pub fn is_searchable(&self) -> bool {
-        self.field.iter().any(|f| f.search != SearchMode::None)
+        !self.within_parent && self.field.iter().any(|f| f.search != SearchMode::None)
     }
 
     /// The fields of a list page, in order.

@@ -21,7 +21,13 @@ pub struct Part {
     pub label: Label,
     #[serde(default)]
     pub description: String,
+    /// Used in a dataset, the fields stand before its own and not behind them.
+    #[serde(default)]
+    pub at: At,
     pub field: Vec<Field>,
+    /// Child records: rows are seen within one parent only; see [`Dataset::within_parent`].
+    #[serde(default)]
+    pub within_parent: bool,
     /// As in a dataset; for child records.
     #[serde(default)]
     pub time: Option<String>,
@@ -35,6 +41,15 @@ pub struct Part {
     pub measure: Vec<Measure>,
     #[serde(default)]
     pub register: Option<Register>,
+}
+
+/// Where a part's fields stand among those of a dataset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    Start,
+    #[default]
+    End,
 }
 
 /// A name that leads nowhere, in a dataset.
@@ -72,7 +87,17 @@ pub(crate) fn expand(
         for name in dataset.uses.clone() {
             if let Some(part) = find(dataset, &name, &mut missing) {
                 let own: Vec<_> = part.field.iter().filter(|f| dataset.field(&f.name).is_none()).cloned().collect();
-                dataset.field.extend(own);
+                if part.at == At::Start {
+                    // Behind the key, which leads every form.
+                    let behind = dataset.field.iter().take_while(|f| dataset.key.contains(&f.name)).count();
+                    dataset.field.splice(behind..behind, own);
+                } else {
+                    dataset.field.extend(own);
+                }
+                // Figures of a group go with its fields.
+                let figures = part.measure.iter().filter(|m| dataset.measure(&m.name).is_none()).cloned();
+                let figures: Vec<_> = figures.collect();
+                dataset.measure.extend(figures);
             }
         }
         for name in dataset.register.as_ref().map(|r| r.children.clone()).unwrap_or_default() {
@@ -132,6 +157,7 @@ fn child(parent: &Dataset, part: &Part) -> Dataset {
         owner: parent.owner.clone(),
         parent: Some(Parent { dataset: parent.name.clone(), field: link }),
         people: part.people,
+        within_parent: part.within_parent,
         people_dimensions: Vec::new(),
         title: part.title.clone(),
         list: if part.list.is_empty() { Vec::new() } else { list },
@@ -140,7 +166,10 @@ fn child(parent: &Dataset, part: &Part) -> Dataset {
         measure: part.measure.clone(),
         hierarchy: Vec::new(),
         rollup: Vec::new(),
-        register: Some(part.register.clone().unwrap_or_else(|| Register::plain("{prefix}{yyyy}{seq:6}"))),
+        register: Some(Register {
+            area: parent.register.as_ref().and_then(|r| r.area.clone()),
+            ..part.register.clone().unwrap_or_else(|| Register::plain("{prefix}{yyyy}{seq:6}"))
+        }),
         uses: Vec::new(),
         pack: parent.pack.clone(),
         made: true,
@@ -396,6 +425,7 @@ impl Register {
         Self {
             numbering: numbering.into(),
             lifecycle: Vec::new(),
+            area: None,
             unique: Vec::new(),
             unique_together: Vec::new(),
             check: Vec::new(),

@@ -41,7 +41,8 @@ pub enum Lane {
 pub struct Role {
     pub name: String,
     pub label: Label,
-    /// Datasets that may be read; `*` is all, `pack:police` those of a pack.
+    /// Datasets that may be read; `*` is all, `pack:police` those of a pack, `police/*` the registers of a
+    /// business area.
     #[serde(default)]
     pub read: Vec<String>,
     /// Registers that may be written.
@@ -216,11 +217,18 @@ impl Grant {
 }
 
 fn names(list: &[String], dataset: &Dataset) -> bool {
+    let area = dataset.register.as_ref().and_then(|r| r.area.as_deref());
     list.iter().any(|name| {
-        name == "*" || *name == dataset.name || name.strip_prefix("pack:").is_some_and(|pack| pack == dataset.pack)
+        name == "*" || *name == dataset.name || name.strip_suffix("/*").is_some_and(|folder| within(area, folder))
+            || name.strip_prefix("pack:").is_some_and(|pack| pack == dataset.pack)
             // Shared child records go with their parent.
             || (dataset.made && dataset.parent.as_ref().is_some_and(|p| p.dataset == *name))
     })
+}
+
+/// Whether a business area is `folder` or lies in it.
+fn within(area: Option<&str>, folder: &str) -> bool {
+    area.and_then(|area| area.strip_prefix(folder)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn live<'a>(principal: &'a Principal, dataset: &'a Dataset, now: i64) -> impl Iterator<Item = &'a Grant> {

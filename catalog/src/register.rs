@@ -16,6 +16,10 @@ pub struct Register {
     pub numbering: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lifecycle: Vec<Lifecycle>,
+    /// Where menus show it and what roles are given: a code of the list `business_area`, such as
+    /// `police/regulated_trade`. Child records lie where their parent lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<String>,
     /// Fields whose values must differ between open records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unique: Vec<String>,

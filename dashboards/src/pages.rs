@@ -11,17 +11,19 @@
 
 mod chrome;
 mod models;
+mod registers;
 mod views;
 mod work;
 
 pub use chrome::{Chrome, Lang, NavItem, UserView};
 pub use models::{IndexPage, IndexView, IndicatorView, ModelsPage};
+pub use registers::RegistersPage;
 pub use views::{
     BoardCard, DatasetCard, DatasetView, DocumentSection, FieldRow, FieldView, MeasureView, Paragraph, TableLink,
     TimelineEntry,
 };
 
-pub use work::{PrintPage, RegisterCard, RegisterGroup, RegistersPage, TasksPage};
+pub use work::{PrintPage, TasksPage};
 
 use crate::error::Result;
 use askama::Template;

@@ -148,7 +148,9 @@ pub async fn home(State(app): State<App>, visitor: Visitor) -> Page {
     let mut boards: Vec<_> =
         visitor.catalogue.boards().filter(|b| may_see(&visitor.catalogue, &visitor.auth.principal, b)).collect();
     boards.sort_by_key(|board| (board.order, board.name.clone()));
-    let datasets = visitor.datasets(|d| visitor.may_read(d)).into_iter().map(|d| card(&app, d, lang)).collect();
+    // Registers have an index of their own.
+    let own = |d: &Dataset| d.register.is_none() && visitor.may_read(d);
+    let datasets = visitor.datasets(own).into_iter().map(|d| card(&app, d, lang)).collect();
     let page = HomePage {
         chrome: visitor.chrome.clone(),
         boards: boards.into_iter().map(|b| BoardCard::new(b, lang)).collect(),
@@ -278,13 +280,15 @@ pub async fn tasks(State(_app): State<App>, visitor: Visitor) -> Page {
     Visitor::show(visitor.chrome, outcome)
 }
 
-pub async fn registers(State(_app): State<App>, visitor: Visitor) -> Page {
-    let listed = visitor.catalogue.datasets().map(|d| &**d);
-    let listed: Vec<&Dataset> = listed
-        .filter(|d| d.parent.is_none() && d.register.as_ref().is_some_and(|r| !r.system) && visitor.may_list(d))
-        .collect();
-    let outcome = RegistersPage::new(visitor.chrome.clone(), &listed).html();
-    Visitor::show(visitor.chrome, outcome)
+/// The registers that the visitor may list, by system and business area.
+pub async fn registers(State(app): State<App>, visitor: Visitor) -> Page {
+    let datasets = visitor.datasets(|d| {
+        d.parent.is_none() && d.register.as_ref().is_some_and(|r| !r.system) && visitor.may_list(d)
+    });
+    let whole = visitor.auth.principal.regions.iter().any(|r| r == zonglan_catalog::policy::WHOLE_CITY);
+    let rows = |d: &Dataset| (whole || d.shared).then(|| QueryEngine::state(&app.columns, &d.name).rows);
+    let html = RegistersPage::new(visitor.chrome.clone(), &visitor.catalogue, &datasets, rows).html();
+    Visitor::show(visitor.chrome, html)
 }
 
 pub async fn records(State(app): State<App>, visitor: Visitor, Path(name): Path<String>) -> Page {
@@ -371,7 +375,8 @@ pub async fn record_print(State(app): State<App>, visitor: Visitor, Path((name, 
 
 pub async fn datasets(State(app): State<App>, visitor: Visitor) -> Page {
     let lang = visitor.chrome.lang;
-    let datasets = visitor.datasets(|d| visitor.may_read(d)).into_iter().map(|d| card(&app, d, lang)).collect();
+    let shown = |d: &Dataset| !d.made && visitor.may_read(d);
+    let datasets = visitor.datasets(shown).into_iter().map(|d| card(&app, d, lang)).collect();
     let html = DatasetsPage { chrome: visitor.chrome.clone(), datasets }.html();
     Visitor::show(visitor.chrome, html)
 }

@@ -66,12 +66,15 @@ pub(super) async fn ensure(txn: &mut Txn, datasets: &[std::sync::Arc<Dataset>]) 
 
 async fn ensure_one(txn: &mut Txn, dataset: &Dataset) -> Result<()> {
     let table = table(dataset);
+    // A new table is made whole: columns that are added later have SQLite read the whole schema again.
+    let generated = |field: &str| format!("\"f_{field}\" GENERATED ALWAYS AS (json_extract(doc, '$.{field}')) VIRTUAL");
+    let fields: String = indexed(dataset).into_iter().map(|field| format!(", {}", generated(field))).collect();
     run(
         txn,
         format!(
             "CREATE TABLE IF NOT EXISTS {table} (
                 seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, state TEXT NOT NULL, doc TEXT NOT NULL,
-                created_at INTEGER NOT NULL, created_by TEXT NOT NULL, updated_at INTEGER NOT NULL, updated_by TEXT NOT NULL)"
+                created_at INTEGER NOT NULL, created_by TEXT NOT NULL, updated_at INTEGER NOT NULL, updated_by TEXT NOT NULL{fields})"
         ),
     )
     .await?;
@@ -79,7 +82,7 @@ async fn ensure_one(txn: &mut Txn, dataset: &Dataset) -> Result<()> {
     let present: BTreeSet<String> = columns.iter().map(|row| row.get::<String, _>("name")).collect();
     for field in indexed(dataset) {
         if !present.contains(&format!("f_{field}")) {
-            run(txn, format!("ALTER TABLE {table} ADD COLUMN \"f_{field}\" GENERATED ALWAYS AS (json_extract(doc, '$.{field}')) VIRTUAL")).await?;
+            run(txn, format!("ALTER TABLE {table} ADD COLUMN {}", generated(field))).await?;
         }
         run(
             txn,

@@ -1,6 +1,6 @@
-//! Pages of work: the task centre and the list of registers.
+//! Pages of work: the task centre and the official form of a record.
 
-use super::chrome::{Chrome, Lang};
+use super::chrome::Chrome;
 use super::data_block;
 use crate::error::Result;
 use crate::format;
@@ -48,55 +48,6 @@ impl TasksPage {
             "roles": roles, "regions": region, "registers": registers,
         }));
         Self { chrome, supervises, data }
-    }
-
-    /// The whole document.
-    pub fn html(&self) -> Result<String> {
-        Ok(self.render()?)
-    }
-}
-
-/// Registers of one pack.
-#[derive(Debug)]
-pub struct RegisterGroup {
-    pub label: String,
-    pub registers: Vec<RegisterCard>,
-}
-
-#[derive(Debug)]
-pub struct RegisterCard {
-    pub href: String,
-    pub label: String,
-    pub description: String,
-    pub owner: String,
-}
-
-/// All registers that the user may open, by system.
-#[derive(Debug, Template)]
-#[template(path = "registers.html")]
-pub struct RegistersPage {
-    pub chrome: Chrome,
-    pub groups: Vec<RegisterGroup>,
-}
-
-impl RegistersPage {
-    /// `datasets`: registers without a parent that the user may list.
-    pub fn new(chrome: Chrome, datasets: &[&Dataset]) -> Self {
-        let lang = chrome.lang;
-        let mut groups: BTreeMap<&str, Vec<RegisterCard>> = BTreeMap::new();
-        for dataset in datasets {
-            groups.entry(&dataset.pack).or_default().push(RegisterCard {
-                href: format!("/records/{}", dataset.name),
-                label: lang.pick(&dataset.label).to_string(),
-                description: dataset.description.clone(),
-                owner: dataset.owner.clone(),
-            });
-        }
-        let groups = groups
-            .into_iter()
-            .map(|(pack, registers)| RegisterGroup { label: pack_label(pack, lang).to_string(), registers })
-            .collect();
-        Self { chrome, groups }
     }
 
     /// The whole document.
@@ -227,15 +178,3 @@ impl PrintPage {
     }
 }
 
-fn pack_label(pack: &str, lang: Lang) -> &str {
-    match pack {
-        "base" => lang.t("公共", "Shared"),
-        "police" => lang.t("公安", "Police"),
-        "politics_law" => lang.t("政法", "Politics and law"),
-        "urban_management" => lang.t("城市管理", "Urban management"),
-        "governance" => lang.t("城市治理", "Governance"),
-        "justice" => lang.t("司法行政", "Justice"),
-        "office" => lang.t("政务办公", "Government office"),
-        other => other,
-    }
-}

@@ -18,6 +18,31 @@ action("menu", (el) => {
   el.setAttribute("aria-expanded", String(open));
 });
 
+// Lists that are found by typing: entries without the words go, and groups without entries.
+document.querySelectorAll<HTMLInputElement>("input[data-filter]").forEach((input) => {
+  const root = document.querySelector<HTMLElement>(input.dataset.filter ?? "");
+  if (!root) return;
+  const run = () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    root.querySelectorAll<HTMLElement>("[data-filter-text]").forEach((entry) => {
+      entry.hidden = !words.every((word) => entry.dataset.filterText?.includes(word));
+      if (!entry.hidden) shown++;
+    });
+    root.querySelectorAll<HTMLElement>("[data-filter-group]").forEach((group) => {
+      group.hidden = !group.querySelector("[data-filter-text]:not([hidden])");
+    });
+    const empty = root.querySelector<HTMLElement>("[data-filter-empty]");
+    if (empty) empty.hidden = shown > 0;
+  };
+  input.addEventListener("input", run);
+  input.addEventListener("keydown", (event) => {
+    // Enter opens the first that is left.
+    if (event.key === "Enter") root.querySelector<HTMLAnchorElement>("[data-filter-text]:not([hidden]) a")?.click();
+  });
+  run();
+});
+
 interface Session {
   csrf: string;
   must_change: boolean;
