@@ -130,6 +130,33 @@ pub trait RowSink: Send + Sync {
     /// The last committed position of a stream for a dataset.
     fn cursor(&self, dataset: &Dataset, stream: &str) -> Result<Option<u64>>;
     fn begin(&self, dataset: &Arc<Dataset>) -> Result<Box<dyn SinkTxn>>;
+    /// Applies changes of several datasets, each with the cursor, in as few commits as the store
+    /// can. Where it fails, some datasets may have theirs and others not; their cursors tell.
+    fn apply_all(&self, work: Vec<Changes>, cursor: &Cursor) -> Result<()> {
+        work.into_iter().try_for_each(|changes| changes.apply(self, cursor))
+    }
+}
+
+/// What is to be done to one dataset.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    pub dataset: Arc<Dataset>,
+    pub upserts: Batch,
+    pub gone: Vec<RowKey>,
+}
+
+impl Changes {
+    /// In a transaction of its own.
+    pub fn apply<S: RowSink + ?Sized>(&self, sink: &S, cursor: &Cursor) -> Result<()> {
+        let mut txn = sink.begin(&self.dataset)?;
+        if !self.upserts.is_empty() {
+            txn.upsert(&self.upserts)?;
+        }
+        if !self.gone.is_empty() {
+            txn.delete(&self.gone)?;
+        }
+        txn.commit(Some(cursor)).map(|_| ())
+    }
 }
 
 /// An open transaction: nothing is seen before `commit`, which is durable when it returns.

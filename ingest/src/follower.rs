@@ -5,7 +5,7 @@ use crate::error::{IngestError, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use zonglan_catalog::dataset::Source;
-use zonglan_catalog::traits::{Change, ChangeBlock, ChangeSource, Cursor, RowSink};
+use zonglan_catalog::traits::{Change, ChangeBlock, ChangeSource, Changes, Cursor, RowSink};
 use zonglan_catalog::value::Value;
 use zonglan_catalog::{Batch, Catalogue, Dataset, RowKey};
 
@@ -79,6 +79,7 @@ impl Follower {
     pub fn apply(&self, sink: &dyn RowSink, blocks: &[ChangeBlock]) -> Result<Applied> {
         let mut applied = Applied { position: self.position(sink)?, ..Applied::default() };
         let Some(last) = blocks.last().map(|b| b.number) else { return Ok(applied) };
+        let mut work = Vec::new();
         for dataset in self.followed(sink) {
             let cursor = sink.cursor(&dataset, LOG_STREAM).map_err(|e| failed(sink, e))?.unwrap_or(0);
             if cursor >= last {
@@ -96,47 +97,14 @@ impl Follower {
             if latest.is_empty() && last - cursor < IDLE_BLOCKS {
                 continue;
             }
-            self.commit(sink, &dataset, latest.values().copied(), last)?;
+            work.push(changes(&dataset, latest.values().copied()));
         }
+        let cursor = Cursor { stream: LOG_STREAM.to_string(), position: last };
+        sink.apply_all(work, &cursor).map_err(|e| failed(sink, e))?;
         applied.blocks = blocks.iter().filter(|b| b.number > applied.position).count();
         applied.position = applied.position.max(last);
         self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(sink.name(), applied.position);
         Ok(applied)
-    }
-
-    fn commit<'c>(
-        &self,
-        sink: &dyn RowSink,
-        dataset: &Arc<Dataset>,
-        changes: impl Iterator<Item = &'c Change>,
-        position: u64,
-    ) -> Result<()> {
-        let mut batch = Batch::new(dataset);
-        let mut gone = Vec::new();
-        for change in changes {
-            match &change.after {
-                Some(fields) => match dataset.key.first() {
-                    // The id is the key, whether or not the fields repeat it.
-                    Some(key) if !fields.contains_key(key) => {
-                        let mut fields = fields.clone();
-                        fields.insert(key.clone(), Value::Text(change.id.clone()));
-                        batch.push_fields(dataset, &fields);
-                    }
-                    _ => batch.push_fields(dataset, fields),
-                },
-                None => gone.push(RowKey::of([change.id.as_str()])),
-            }
-        }
-        let mut txn = sink.begin(dataset).map_err(|e| failed(sink, e))?;
-        if !batch.is_empty() {
-            txn.upsert(&batch).map_err(|e| failed(sink, e))?;
-        }
-        if !gone.is_empty() {
-            txn.delete(&gone).map_err(|e| failed(sink, e))?;
-        }
-        let cursor = Cursor { stream: LOG_STREAM.to_string(), position };
-        txn.commit(Some(&cursor)).map_err(|e| failed(sink, e))?;
-        Ok(())
     }
 
     /// Reads the blocks that a store lacks, at most `limit`, and applies them. The store's work
@@ -149,6 +117,27 @@ impl Follower {
         applied.more = blocks.len() >= limit;
         Ok(applied)
     }
+}
+
+/// The rows of changes: those to write, and the keys of those that are gone.
+fn changes<'c>(dataset: &Arc<Dataset>, changes: impl Iterator<Item = &'c Change>) -> Changes {
+    let mut upserts = Batch::new(dataset);
+    let mut gone = Vec::new();
+    for change in changes {
+        match &change.after {
+            Some(fields) => match dataset.key.first() {
+                // The id is the key, whether or not the fields repeat it.
+                Some(key) if !fields.contains_key(key) => {
+                    let mut fields = fields.clone();
+                    fields.insert(key.clone(), Value::Text(change.id.clone()));
+                    upserts.push_fields(dataset, &fields);
+                }
+                _ => upserts.push_fields(dataset, fields),
+            },
+            None => gone.push(RowKey::of([change.id.as_str()])),
+        }
+    }
+    Changes { dataset: dataset.clone(), upserts, gone }
 }
 
 fn failed(sink: &dyn RowSink, source: zonglan_catalog::Error) -> IngestError {

@@ -12,11 +12,12 @@ use crate::txn::Txn;
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use zonglan_catalog::dataset::{Dataset, Field};
 use zonglan_catalog::error::Error;
 use zonglan_catalog::load::Catalogue;
-use zonglan_catalog::traits::{DatasetState, RowSink, SinkTxn, TextResolver};
+use zonglan_catalog::traits::{Changes, Cursor, DatasetState, RowSink, SinkTxn, TextResolver};
 
 /// How a store uses the machine.
 #[derive(Debug, Clone)]
@@ -293,4 +294,30 @@ impl RowSink for Store {
     fn begin(&self, dataset: &Arc<Dataset>) -> Result<Box<dyn SinkTxn>, Error> {
         Ok(Box::new(Txn::begin(self.0.clone(), dataset)?))
     }
+
+    /// Datasets have manifests of their own; their commits, which mostly wait for the disk, overlap.
+    fn apply_all(&self, work: Vec<Changes>, cursor: &Cursor) -> Result<(), Error> {
+        if work.len() < 2 {
+            return work.iter().try_for_each(|changes| changes.apply(self, cursor));
+        }
+        let next = AtomicUsize::new(0);
+        let worker = || -> Result<(), Error> {
+            while let Some(changes) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                changes.apply(self, cursor)?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..COMMITTERS.min(work.len())).map(|_| scope.spawn(worker)).collect();
+            let ended = workers.into_iter().map(|w| {
+                w.join().unwrap_or_else(|_| Err(Error::internal("a thread that writes columns panicked")))
+            });
+            // All are waited for; the first failure is told.
+            ended.collect::<Vec<_>>().into_iter().collect()
+        })
+    }
 }
+
+/// Threads that commit several datasets at once.
+const COMMITTERS: usize = 4;
+

@@ -2,9 +2,9 @@
 
 use crate::error::SearchError;
 use crate::schema::{self, REGISTERS, Row};
-use crate::shelf::{DatasetPayload, Shelf};
+use crate::shelf::{DatasetPayload, Payload, Shelf};
 use crate::{Indexes, Inner};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tantivy::collector::Count;
 use tantivy::columnar::Column;
@@ -14,7 +14,7 @@ use tantivy::{DocSet, IndexWriter, InvertedIndexReader, SegmentReader, TERMINATE
 use zonglan_catalog::batch::{Batch, RowKey};
 use zonglan_catalog::dataset::Dataset;
 use zonglan_catalog::error::Result;
-use zonglan_catalog::traits::{Committed, Cursor, RowSink, SinkTxn};
+use zonglan_catalog::traits::{Changes, Committed, Cursor, RowSink, SinkTxn};
 
 /// Rows are kept back up to this many bytes, so that small transactions on one index (the
 /// registers) can be open at the same time; only bigger ones hold the writer before their commit.
@@ -44,8 +44,31 @@ impl RowSink for Indexes {
         if self.0.read_only {
             return Err(SearchError::ReadOnly.into());
         }
+        Ok(Box::new(self.transaction(dataset)?))
+    }
+
+    /// The datasets of one index (all registers share one) go into one commit.
+    fn apply_all(&self, work: Vec<Changes>, cursor: &Cursor) -> Result<()> {
+        if self.0.read_only {
+            return Err(SearchError::ReadOnly.into());
+        }
+        let mut groups: BTreeMap<String, Vec<Txn>> = BTreeMap::new();
+        for changes in &work {
+            let mut txn = self.transaction(&changes.dataset)?;
+            for row in 0..changes.upserts.len() {
+                txn.hold(&changes.upserts, row);
+            }
+            txn.delete(&changes.gone)?;
+            groups.entry(txn.shelf.name.clone()).or_default().push(txn);
+        }
+        groups.into_values().try_for_each(|group| commit_group(group, cursor))
+    }
+}
+
+impl Indexes {
+    fn transaction(&self, dataset: &Arc<Dataset>) -> Result<Txn> {
         let Some(shelf) = self.0.shelf(dataset, true)? else { return Err(SearchError::ReadOnly.into()) };
-        Ok(Box::new(Txn {
+        Ok(Txn {
             inner: self.0.clone(),
             signature: schema::signature(dataset),
             dataset: dataset.clone(),
@@ -57,11 +80,9 @@ impl RowSink for Indexes {
             done: Committed::default(),
             first: None,
             last: None,
-        }))
+        })
     }
-}
 
-impl Indexes {
     /// Removes all rows and cursors of a dataset, so that its sources fill it again.
     pub fn clear(&self, dataset: &Dataset) -> Result<()> {
         let Some(shelf) = self.0.shelf(dataset, false)? else { return Ok(()) };
@@ -100,9 +121,7 @@ struct Txn {
 impl SinkTxn for Txn {
     fn upsert(&mut self, batch: &Batch) -> Result<()> {
         for row in 0..batch.len() {
-            let row = schema::row_of(&self.shelf.slots, &self.dataset, &self.signature, batch, row);
-            self.held_bytes += row.bytes;
-            self.held.push(Write::Upsert(Box::new(row)));
+            self.hold(batch, row);
             if self.held_bytes > HELD_BYTES {
                 self.flush()?;
             }
@@ -118,23 +137,9 @@ impl SinkTxn for Txn {
     fn commit(mut self: Box<Self>, cursor: Option<&Cursor>) -> Result<Committed> {
         self.flush()?;
         let Some((mut writer, before)) = self.open.take() else { return Ok(self.done) };
-        let (done, name) = (self.done, self.dataset.name.clone());
-        let (first, last) = (self.first, self.last);
+        let done = self.done;
         let mut version = 0;
-        let outcome = self.shelf.commit(&mut writer, |payload| {
-            let entry = payload.datasets.entry(name).or_default();
-            let changed = done.inserted + done.updated + done.deleted > 0;
-            entry.version += u64::from(changed);
-            entry.first = entry.first.into_iter().chain(first).min();
-            entry.last = entry.last.into_iter().chain(last).max();
-            if changed || entry.at == 0 {
-                entry.at = now();
-            }
-            if let Some(cursor) = cursor {
-                entry.set_cursor(&cursor.stream, cursor.position);
-            }
-            version = entry.version;
-        });
+        let outcome = self.shelf.commit(&mut writer, |payload| version = self.enter(payload, cursor));
         match outcome {
             Ok(()) => {
                 self.shelf.return_writer(Some(writer), &self.inner.permits);
@@ -149,7 +154,60 @@ impl SinkTxn for Txn {
     }
 }
 
+/// Transactions on one index, in one commit: the writer goes from hand to hand.
+fn commit_group(mut group: Vec<Txn>, cursor: &Cursor) -> Result<()> {
+    let mut open = None;
+    for txn in &mut group {
+        txn.open = open.take();
+        // Where this fails, dropping the transaction rolls all of them back.
+        txn.flush()?;
+        open = txn.open.take();
+    }
+    let (Some((mut writer, before)), Some(last)) = (open, group.last()) else { return Ok(()) };
+    let (shelf, inner) = (last.shelf.clone(), last.inner.clone());
+    let outcome = shelf.commit(&mut writer, |payload| {
+        for txn in &group {
+            txn.enter(payload, Some(cursor));
+        }
+    });
+    match outcome {
+        Ok(()) => {
+            shelf.return_writer(Some(writer), &inner.permits);
+            Ok(())
+        }
+        Err(error) => {
+            if let Some(txn) = group.last_mut() {
+                txn.open = Some((writer, before));
+            }
+            Err(error.into())
+        }
+    }
+}
+
 impl Txn {
+    fn hold(&mut self, batch: &Batch, row: usize) {
+        let row = schema::row_of(&self.shelf.slots, &self.dataset, &self.signature, batch, row);
+        self.held_bytes += row.bytes;
+        self.held.push(Write::Upsert(Box::new(row)));
+    }
+
+    /// Writes what this transaction did, and its cursor, into what the commit carries; returns the
+    /// dataset's version.
+    fn enter(&self, payload: &mut Payload, cursor: Option<&Cursor>) -> u64 {
+        let entry = payload.datasets.entry(self.dataset.name.clone()).or_default();
+        let changed = self.done.inserted + self.done.updated + self.done.deleted > 0;
+        entry.version += u64::from(changed);
+        entry.first = entry.first.into_iter().chain(self.first).min();
+        entry.last = entry.last.into_iter().chain(self.last).max();
+        if changed || entry.at == 0 {
+            entry.at = now();
+        }
+        if let Some(cursor) = cursor {
+            entry.set_cursor(&cursor.stream, cursor.position);
+        }
+        entry.version
+    }
+
     /// Hands the rows that were kept back to the writer.
     fn flush(&mut self) -> Result<()> {
         if self.open.is_none() {

@@ -13,6 +13,7 @@ mod policy;
 mod query;
 mod real_files;
 mod records;
+mod registers;
 mod search;
 mod service;
 mod tasks;
