@@ -217,3 +217,38 @@ fn masks_hide_what_they_should() {
     assert_eq!(mask(&Value::Null, Mask::Hidden), Value::Null);
     assert_eq!(mask(&Value::Int(5), Mask::Hidden), text("***"));
 }
+
+#[test]
+fn guests_are_seen_within_one_hotel_only() {
+    let catalogue = Catalogue::builtin().unwrap_or_else(|e| panic!("{e}"));
+    let clerk = Principal {
+        user: "c".into(),
+        name: "c".into(),
+        roles: vec!["clerk".into()],
+        regions: vec!["310104".into()],
+        purpose: None,
+        grants: Vec::new(),
+        grants_version: 1,
+    };
+    let guests = catalogue.dataset("hotel_lodger").expect("the register of guests");
+    assert!(guests.within_parent && guests.people && !guests.is_searchable());
+    let rows =
+        |filter: Filter| Query { dataset: "hotel_lodger".into(), rows: vec!["id".into()], filter, ..Query::default() };
+    let ask = |query: &Query| bind(&catalogue, catalogue.policy(), &clerk, query, 0);
+    let hotel = || Filter::eq("hotel_id", "LG2026000001");
+    assert!(ask(&rows(hotel())).is_ok());
+    assert!(ask(&rows(hotel().and(Filter::eq("room", "301")))).is_ok());
+    for open in [
+        Filter::True,
+        Filter::eq("room", "301"),
+        Filter::Or(vec![hotel(), Filter::eq("room", "301")]),
+        Filter::Not(Box::new(hotel())),
+    ] {
+        let refused = ask(&rows(open.clone())).expect_err("rows of every hotel");
+        assert_eq!(refused.code, "policy.within_parent", "{open:?}");
+    }
+    // A business area of a role reaches the registers in it and their children.
+    assert!(catalogue.policy().may_write(&clerk, guests));
+    let case = catalogue.dataset("case").expect("cases");
+    assert!(!catalogue.policy().may_read(&clerk, case));
+}

@@ -309,9 +309,9 @@ impl RowSink for Store {
         };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..COMMITTERS.min(work.len())).map(|_| scope.spawn(worker)).collect();
-            let ended = workers.into_iter().map(|w| {
-                w.join().unwrap_or_else(|_| Err(Error::internal("a thread that writes columns panicked")))
-            });
+            let ended = workers
+                .into_iter()
+                .map(|w| w.join().unwrap_or_else(|_| Err(Error::internal("a thread that writes columns panicked"))));
             // All are waited for; the first failure is told.
             ended.collect::<Vec<_>>().into_iter().collect()
         })
@@ -320,4 +320,3 @@ impl RowSink for Store {
 
 /// Threads that commit several datasets at once.
 const COMMITTERS: usize = 4;
-

@@ -158,7 +158,8 @@ impl Book<'_> {
         let created = self.create(&whole)?;
         let id = created["id"].as_str().context("id")?.to_string();
         let read = done(self.get(CLERK, &id)?, "get")?;
-        let masked: BTreeSet<&str> = read["masked"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let masked: BTreeSet<&str> =
+            read["masked"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         for (name, value) in &fields {
             let definition = self.dataset.field(name).context("a field")?;
             let shown = &read["fields"][name];
@@ -193,7 +194,9 @@ impl Book<'_> {
                 ensure!(found.contains(name), "a second record with the same {name}: {}", again.text());
             }
         }
-        let act = |user: &str, action: &str| world.client(user).post(&format!("{}/actions/{action}", self.path(&id)), &json!({"reason": "测试"}));
+        let act = |user: &str, action: &str| {
+            world.client(user).post(&format!("{}/actions/{action}", self.path(&id)), &json!({"reason": "测试"}))
+        };
         let mut expected = vec!["create"];
         if self.register().lifecycle.contains(&Lifecycle::Close) {
             refused(&act(READER, "close")?, "close as a reader")?;
@@ -208,7 +211,8 @@ impl Book<'_> {
         }
         let closed = expected.last() == Some(&"close");
         let history = done(world.client(CLERK).get(&format!("{}/history", self.path(&id)))?, "history")?;
-        let actions: Vec<&str> = history["history"].as_array().context("history")?.iter().filter_map(|e| e["action"].as_str()).collect();
+        let actions: Vec<&str> =
+            history["history"].as_array().context("history")?.iter().filter_map(|e| e["action"].as_str()).collect();
         for step in expected {
             ensure!(actions.contains(&step), "{step} is not in the history: {actions:?}");
         }
@@ -225,7 +229,8 @@ impl Book<'_> {
         if first.is_some_and(|s| !s.editable) || !self.register().lifecycle.contains(&Lifecycle::Change) {
             return None;
         }
-        let ruled: BTreeSet<String> = self.register().check.iter().flat_map(|c| c.rule.iter().chain([&c.field]).cloned()).collect();
+        let ruled: BTreeSet<String> =
+            self.register().check.iter().flat_map(|c| c.rule.iter().chain([&c.field]).cloned()).collect();
         let free = |f: &&Field| {
             !f.by_action
                 && !self.dataset.key.contains(&f.name)
@@ -260,9 +265,11 @@ impl Book<'_> {
                 }
                 let id = self.create(&whole)?["id"].as_str().context("id")?.to_string();
                 for step in way {
-                    self.perform(&register, step, &id, &whole, false).with_context(|| format!("{} on the way to {stage}", step.name))?;
+                    self.perform(&register, step, &id, &whole, false)
+                        .with_context(|| format!("{} on the way to {stage}", step.name))?;
                 }
-                self.perform(&register, action, &id, &whole, true).with_context(|| format!("{} in stage {stage}", action.name))?;
+                self.perform(&register, action, &id, &whole, true)
+                    .with_context(|| format!("{} in stage {stage}", action.name))?;
                 reached.insert(stage.to_string());
                 reached.extend(action.to.clone());
                 count += 1;
@@ -273,17 +280,39 @@ impl Book<'_> {
         Ok(count)
     }
 
-    fn perform(&self, register: &Register, action: &ActionRule, id: &str, whole: &Map<String, Value>, check: bool) -> Result<()> {
+    fn perform(
+        &self,
+        register: &Register,
+        action: &ActionRule,
+        id: &str,
+        whole: &Map<String, Value>,
+        check: bool,
+    ) -> Result<()> {
         let now = done(self.get(CLERK, id)?, "get")?;
         let stage = now["fields"][&register.stage_field].as_str().context("a stage")?.to_string();
-        let who = if action.who.is_empty() { register.stage(&stage).map(|s| s.who.clone()).unwrap_or_default() } else { action.who.clone() };
+        let who = if action.who.is_empty() {
+            register.stage(&stage).map(|s| s.who.clone()).unwrap_or_default()
+        } else {
+            action.who.clone()
+        };
         // The leader reviews what the clerk entered; who else may is the clerk.
-        let user = if who.iter().any(|w| w == "role:leader") && (action.separate || !who.iter().any(|w| w == "role:clerk")) { LEADER } else { CLERK };
+        let user =
+            if who.iter().any(|w| w == "role:leader") && (action.separate || !who.iter().any(|w| w == "role:clerk")) {
+                LEADER
+            } else {
+                CLERK
+            };
         let path = format!("{}/actions/{}", self.path(id), action.name);
-        let remark = self.dataset.field.iter().find(|f| !f.by_action && !self.dataset.key.contains(&f.name)).map(|f| f.name.clone());
+        let remark = self
+            .dataset
+            .field
+            .iter()
+            .find(|f| !f.by_action && !self.dataset.key.contains(&f.name))
+            .map(|f| f.name.clone());
         let fields: Map<String, Value> =
             action.input.iter().filter_map(|name| Some((name.clone(), whole.get(name)?.clone()))).collect();
-        let remarks: Map<String, Value> = remark.filter(|_| action.names_fields).map(|name| (name, json!("请更正"))).into_iter().collect();
+        let remarks: Map<String, Value> =
+            remark.filter(|_| action.names_fields).map(|name| (name, json!("请更正"))).into_iter().collect();
         let body = json!({"reason": "测试", "fields": fields, "remarks": remarks});
         if check {
             refused(&self.world.client(READER).post(&path, &body)?, "an action by a reader")?;
@@ -300,10 +329,16 @@ impl Book<'_> {
         }
         let after = done(self.world.client(user).post(&path, &body)?, &format!("{} as {user}", action.name))?;
         if let Some(to) = &action.to {
-            ensure!(after["fields"][&register.stage_field] == *to, "{} leads to {}", action.name, after["fields"][&register.stage_field]);
+            ensure!(
+                after["fields"][&register.stage_field] == *to,
+                "{} leads to {}",
+                action.name,
+                after["fields"][&register.stage_field]
+            );
         }
         ensure!(after["state"] == if action.closes { "closed" } else { "open" }, "{after}");
-        if let Some(next) = action.to.as_deref().and_then(|to| register.stage(to)).filter(|s| check && !s.editable && !action.closes)
+        if let Some(next) =
+            action.to.as_deref().and_then(|to| register.stage(to)).filter(|s| check && !s.editable && !action.closes)
             && let Some((name, value)) = self.another(whole)
         {
             let version = format!("\"{}\"", after["version"]);
@@ -330,7 +365,8 @@ impl Book<'_> {
             let base = format!("{}/{}", self.path(owner), child.name);
             let book = Book { world: self.world, dataset: child.clone(), base };
             steps += book.run().with_context(|| format!("child {}", child.name))?;
-            let list = done(self.world.client(CLERK).get(&format!("{}/{}", self.path(owner), child.name))?, "children")?;
+            let list =
+                done(self.world.client(CLERK).get(&format!("{}/{}", self.path(owner), child.name))?, "children")?;
             ensure!(list["records"].as_array().is_some_and(|r| !r.is_empty()), "{} lists no children", child.name);
         }
         Ok(steps)
@@ -409,7 +445,11 @@ fn followed(world: &World, name: &str, id: &str, parent: &str) -> Result<()> {
 }
 
 /// Runs a check for each name on a few threads; all failures are told.
-fn each<T: Sync>(list: &[T], name: impl Fn(&T) -> String + Sync, check: impl Fn(&T) -> Result<usize> + Sync) -> Result<usize> {
+fn each<T: Sync>(
+    list: &[T],
+    name: impl Fn(&T) -> String + Sync,
+    check: impl Fn(&T) -> Result<usize> + Sync,
+) -> Result<usize> {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     let total = AtomicUsize::new(0);
@@ -463,20 +503,33 @@ fn every_register_lives_through_its_whole_life() -> Result<()> {
     let only = std::env::var("ZONGLAN_REGISTER").unwrap_or_default();
     let chosen: Vec<_> = registers.into_iter().filter(|d| d.name.contains(&only)).collect();
     let start = Instant::now();
-    let steps = each(&chosen, |d| d.name.clone(), |dataset| {
-        let base = format!("/api/v1/records/{}", dataset.name);
-        Book { world: &world, dataset: dataset.clone(), base }.run()
-    })?;
+    let steps = each(
+        &chosen,
+        |d| d.name.clone(),
+        |dataset| {
+            let base = format!("/api/v1/records/{}", dataset.name);
+            Book { world: &world, dataset: dataset.clone(), base }.run()
+        },
+    )?;
     let seen = std::mem::take(&mut *world.seen.lock().expect("lock"));
-    each(&seen, |(name, id, _)| format!("{name} {id}"), |(name, id, parent)| followed(&world, name, id, parent).map(|()| 1))?;
+    each(
+        &seen,
+        |(name, id, _)| format!("{name} {id}"),
+        |(name, id, parent)| followed(&world, name, id, parent).map(|()| 1),
+    )?;
     // The board of each register draws all its panels.
-    each(&chosen, |d| format!("board of {}", d.name), |dataset| {
-        let reply = world.client("leader").get(&format!("/api/v1/boards/{}/data?layout=desktop", dataset.name))?;
-        ensure!(reply.status == 200, "{}", reply.status);
-        let failed: Vec<String> = reply.text().lines().filter(|l| l.contains("\"error\"")).map(str::to_string).collect();
-        ensure!(failed.is_empty(), "{failed:?}");
-        Ok(1)
-    })?;
+    each(
+        &chosen,
+        |d| format!("board of {}", d.name),
+        |dataset| {
+            let reply = world.client("leader").get(&format!("/api/v1/boards/{}/data?layout=desktop", dataset.name))?;
+            ensure!(reply.status == 200, "{}", reply.status);
+            let failed: Vec<String> =
+                reply.text().lines().filter(|l| l.contains("\"error\"")).map(str::to_string).collect();
+            ensure!(failed.is_empty(), "{failed:?}");
+            Ok(1)
+        },
+    )?;
     eprintln!("{} registers, {} with their children, {steps} steps in {:?}", chosen.len(), seen.len(), start.elapsed());
     Ok(())
 }

@@ -282,9 +282,8 @@ pub async fn tasks(State(_app): State<App>, visitor: Visitor) -> Page {
 
 /// The registers that the visitor may list, by system and business area.
 pub async fn registers(State(app): State<App>, visitor: Visitor) -> Page {
-    let datasets = visitor.datasets(|d| {
-        d.parent.is_none() && d.register.as_ref().is_some_and(|r| !r.system) && visitor.may_list(d)
-    });
+    let datasets = visitor
+        .datasets(|d| d.parent.is_none() && d.register.as_ref().is_some_and(|r| !r.system) && visitor.may_list(d));
     let whole = visitor.auth.principal.regions.iter().any(|r| r == zonglan_catalog::policy::WHOLE_CITY);
     let rows = |d: &Dataset| (whole || d.shared).then(|| QueryEngine::state(&app.columns, &d.name).rows);
     let html = RegistersPage::new(visitor.chrome.clone(), &visitor.catalogue, &datasets, rows).html();

@@ -177,4 +177,3 @@ impl PrintPage {
         Ok(self.render()?)
     }
 }
-
