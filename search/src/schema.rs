@@ -189,13 +189,23 @@ fn row_id(dataset: &Dataset, batch: &Batch, row: usize) -> String {
     parts.join("/")
 }
 
+/// What a row is known by in its index. Registers share one and number their records alone, so two
+/// of them may have the same id.
+pub(crate) fn own_key(dataset: &Dataset, key: RowKey) -> RowKey {
+    match index_of(dataset) {
+        REGISTERS => RowKey(key.0 ^ RowKey::of([dataset.name.as_str()]).0),
+        _ => key,
+    }
+}
+
 /// Makes the document of one row of a batch.
 pub(crate) fn row_of(slots: &Slots, dataset: &Dataset, signature: &str, batch: &Batch, row: usize) -> Row {
     let mut document = TantivyDocument::new();
     let key = batch.keys[row];
     let id = row_id(dataset, batch, row);
     document.add_text(slots.ds, &dataset.name);
-    document.add_bytes(slots.key, &key.0.to_be_bytes());
+    let own = own_key(dataset, key);
+    document.add_bytes(slots.key, &own.0.to_be_bytes());
     document.add_u64(slots.key_hi, (key.0 >> 64) as u64);
     document.add_u64(slots.key_lo, key.0 as u64);
     let mut stored = Map::new();
@@ -258,7 +268,7 @@ pub(crate) fn row_of(slots: &Slots, dataset: &Dataset, signature: &str, batch: &
     let rev = RowKey::of([signature, id.as_str(), stored.as_str()]).0 as u64;
     document.add_u64(slots.rev, rev);
     document.add_bytes(slots.doc, stored.as_bytes());
-    Row { key, rev, document, bytes: stored.len() * 3 + 256, time }
+    Row { key: own, rev, document, bytes: stored.len() * 3 + 256, time }
 }
 
 /// The id and the typed values of a stored document; fields that the definition no longer has

@@ -130,7 +130,8 @@ impl SinkTxn for Txn {
     }
 
     fn delete(&mut self, keys: &[RowKey]) -> Result<()> {
-        self.held.extend(keys.iter().map(|key| Write::Delete(*key)));
+        let own = |key: &RowKey| Write::Delete(schema::own_key(&self.dataset, *key));
+        self.held.extend(keys.iter().map(own));
         Ok(())
     }
 
