@@ -352,7 +352,7 @@ async fn changed(
     let mut fields = old.fields.clone();
     for (name, value) in job.access.without_masked(&old.fields, changes) {
         if dataset.key.contains(&name) && old.fields.get(&name) != Some(&value) {
-            errors.push(FieldError { field: name, message: "编号不能修改 (the number stays)".into() });
+            errors.push(FieldError { field: name, message: "编号不能修改".into() });
         } else if value.is_null() {
             fields.remove(&name);
         } else {
