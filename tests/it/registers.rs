@@ -472,7 +472,7 @@ fn each<T: Sync>(
     Ok(total.into_inner())
 }
 
-// modules: C026, C043, C044, C050, C052, C053, C054, C055, C058, C060, C061, C062, C063, C067, C069, C070, C071
+// modules: C043, C044, C050, C052, C053, C054, C055, C058, C060, C061, C062, C063, C067, C069, C070, C071
 // modules: D007, D008, D010, D011, D012, D021, D022, D023, D024, D025, D026, D029, D030, D031, D033, D034, D035
 // modules: G001, G002, G003, G004, G005, G008, G067, G068, G074, G075, G077, G078, G079, G080, G081, G082, G087
 // modules: G088, G089, G090, G091, G092, G093, G095, G096, G102, G103, G105, G106, G107, G108, G110, G111, G112
@@ -484,7 +484,7 @@ fn each<T: Sync>(
 // modules: P022, P023, P024, P025, P026, P027, P028, P029, P030, P031, P032, P033, P034, P035, P036, P037, P038
 // modules: P039, P040, P041, P042, P043, P044, P045, P046, P047, P048, P049, P050, P051, P052, P053, P054, P055
 // modules: P056, P057, P058, P059, P060, P061, P062, P063, P064, P065, P066, P067, P068, P070, P071, P072, P073
-// modules: P074, P075, P076, P082, P083, P097
+// modules: P074, P082, P097
 #[test]
 fn every_register_lives_through_its_whole_life() -> Result<()> {
     let server = Server::start(Options::demo(500))?;
