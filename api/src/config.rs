@@ -176,7 +176,7 @@ impl Config {
         }
         let tiles = &self.map.tiles;
         let plain = |c: char| c.is_ascii_graphic() && !matches!(c, ';' | ',' | '\'' | '"');
-        if !tiles.is_empty() && !(tiles.chars().all(plain) && ["{z}", "{x}", "{y}"].iter().all(|p| tiles.contains(p))) {
+        if !(tiles.is_empty() || tiles.chars().all(plain) && ["{z}", "{x}", "{y}"].iter().all(|p| tiles.contains(p))) {
             bail!("map.tiles takes an address with {{z}}, {{x}} and {{y}}, not '{tiles}'");
         }
         if self.session.idle_hours == 0 || self.session.max_hours < self.session.idle_hours {

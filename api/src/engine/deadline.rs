@@ -300,9 +300,12 @@ fn one(run: &Running, rules: &Arc<Rules>, stream: &Stream, as_of: NaiveDate) -> 
     Memory { version: run.record.version.clone(), kept, as_of, cases }.save(&path).map_err(Error::internal)?;
     crate::memory::give_back();
     let calendar = run.catalogue.calendar();
-    let unknown = (!calendar.knows(chrono::Datelike::year(&as_of)))
-        .then(|| format!("，{} 年节假日安排未录入，期满日为估算", chrono::Datelike::year(&as_of)))
-        .unwrap_or_default();
+    let year = chrono::Datelike::year(&as_of);
+    let unknown = if calendar.knows(year) {
+        String::new()
+    } else {
+        format!("，{year} 年节假日安排未录入，期满日为估算")
+    };
     Ok(format!(
         "{}：{cases_total} 个案件，判断 {evaluated} 个，变化 {rows} 项期限，预警 {told} 条，{:.1} 秒{unknown}",
         stream.label.zh,

@@ -262,7 +262,7 @@ type Cells = (BTreeMap<String, BTreeSet<u64>>, BTreeSet<u64>);
 fn cells(
     run: &Running,
     side: &Side,
-    region: &String,
+    region: &str,
     grain: zonglan_catalog::time::Grain,
     at_least: u64,
     from: NaiveDate,

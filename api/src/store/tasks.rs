@@ -201,8 +201,8 @@ impl Tasks {
             // One can only ask about what one may see; the place is the record's.
             let found = self.records.get(principal, dataset, record).await?;
             let definition = catalogue.dataset(dataset);
-            let place = |name: Option<&String>| name.and_then(|n| found.fields.get(n)).map(Value::to_text);
-            new.district = place(definition.and_then(|d| d.region.as_ref()));
+            let region = definition.and_then(|d| d.region.as_ref());
+            new.district = region.and_then(|name| found.fields.get(name)).map(Value::to_text);
         }
         let to_self = new.owner.as_deref() == Some(principal.user.as_str());
         if !to_self && !catalogue.policy().may(principal, "supervise") {
@@ -443,10 +443,11 @@ fn roles_in(catalogue: &Catalogue, principal: &Principal, fields: &Fields) -> Ve
         roles.push(Role::Sender);
     }
     let supervises = catalogue.policy().may(principal, "supervise");
-    if supervises && (!district.is_empty() || principal.regions.iter().any(|r| r == WHOLE_CITY)) {
-        if covers(&principal.regions, &district) {
-            roles.push(Role::Supervisor);
-        }
+    if supervises
+        && (!district.is_empty() || principal.regions.iter().any(|r| r == WHOLE_CITY))
+        && covers(&principal.regions, &district)
+    {
+        roles.push(Role::Supervisor);
     }
     if roles.is_empty() && text(fields, "done_by") == principal.user {
         roles.push(Role::Reader);

@@ -42,7 +42,7 @@ async fn a_record_lives() {
             &made.id,
             Some(2),
             "close",
-            ActionInput { reason: Some("停业").map(String::from), ..Default::default() },
+            ActionInput { reason: Some("停业".into()), ..Default::default() },
         )
         .await
         .expect("closed");
