@@ -27,7 +27,11 @@ const SURNAMES: &str = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高�
 fn words(query: &str) -> Vec<String> {
     let marks = |c: char| c.is_whitespace() || "\"“”「」()（）:：,，。、;；*?？!！/且或非~".contains(c);
     let operator = |w: &str| matches!(w, "AND" | "OR" | "NOT" | "s" | "p") || w.starts_with("NEAR");
-    query.split(marks).filter(|w| !w.is_empty() && !operator(w)).map(str::to_string).collect()
+    let words: Vec<&str> = query.split(marks).filter(|w| !w.is_empty()).collect();
+    // The number after NEAR is a distance.
+    let distance = |n: usize| n > 0 && words[n - 1] == "NEAR" && words[n].chars().all(|c| c.is_ascii_digit());
+    let kept = words.iter().enumerate().filter(|(n, w)| !operator(w) && !distance(*n));
+    kept.map(|(_, w)| (*w).to_string()).collect()
 }
 
 fn looks_like_a_name(word: &str) -> bool {
@@ -227,10 +231,7 @@ mod tests {
     #[test]
     fn words_of_a_query() {
         assert_eq!(words("\"交通肇事\" 且 （逃逸 或 酒驾） court:上海"), ["交通肇事", "逃逸", "酒驾", "court", "上海"]);
-        assert_eq!(
-            words("王大锤 NEAR/3 盗窃"),
-            ["王大锤", "3", "盗窃"].iter().filter(|w| **w != "3").map(|w| w.to_string()).collect::<Vec<_>>()
-        );
+        assert_eq!(words("王大锤 NEAR/3 盗窃 3"), ["王大锤", "盗窃", "3"]);
     }
 
     #[test]

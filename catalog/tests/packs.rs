@@ -52,7 +52,10 @@ fn the_datasets_of_the_foundation_are_there() {
     }
     assert_eq!(catalogue.dataset("premises").map(|d| d.source), Some(Source::Records));
     assert_eq!(catalogue.children("premises").map(|d| d.name.as_str()).collect::<Vec<_>>(), ["inspection"]);
-    assert_eq!(catalogue.children("case").map(|d| d.name.as_str()).collect::<Vec<_>>(), ["case_event"]);
+    assert_eq!(
+        catalogue.children("case").map(|d| d.name.as_str()).collect::<Vec<_>>(),
+        ["case_event", "deadline_state"]
+    );
 }
 
 #[test]

@@ -164,12 +164,12 @@ fn earlier(a: Option<NaiveDate>, b: Option<NaiveDate>) -> Option<NaiveDate> {
 
 /// The next day on which an open spell changes its state by itself.
 fn changes(limit: &Limit, result: &LimitResult, spell: &Spell, case: &Events, as_of: NaiveDate) -> Option<NaiveDate> {
+    // Days that do not count move the end of the limit, whether it has been kept or not.
+    if limit.excluded.iter().any(|span| case.is_open(&span.from, &span.to, as_of)) {
+        return as_of.succ_opt();
+    }
     if spell.end.is_some() && result.missing_recipients.is_empty() {
         return None;
-    }
-    let running = limit.excluded.iter().any(|span| case.is_open(&span.from, &span.to, as_of));
-    if running {
-        return as_of.succ_opt();
     }
     let soon = Days::new(limit.due_soon_days().unsigned_abs());
     [spell.due.checked_sub_days(soon), Some(spell.due), spell.due.succ_opt()]
