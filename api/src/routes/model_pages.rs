@@ -76,6 +76,10 @@ fn indicator(catalogue: &Catalogue, dimension: &str, file: &IndicatorFile, label
         measure: name.to_string(),
         filter: counted.filter(|m| !m.filter.is_true()).map(filter).unwrap_or_default(),
         definition: measure.map(|m| m.definition.clone()).unwrap_or_default(),
+        rows: catalogue
+            .dataset(dataset)
+            .map(|d| d.list_fields().into_iter().map(str::to_string).collect())
+            .unwrap_or_default(),
     }
 }
 

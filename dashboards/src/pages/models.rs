@@ -42,6 +42,8 @@ pub struct IndicatorView {
     #[serde(rename = "where")]
     pub filter: Json,
     pub definition: String,
+    /// Fields that the list of the rows shows.
+    pub rows: Vec<String>,
 }
 
 /// What the page of an index says beside the scores.

@@ -15,6 +15,7 @@ interface Indicator {
   measure: string;
   where: Json;
   definition: string;
+  rows: string[];
 }
 
 interface View {
@@ -86,7 +87,7 @@ function behind(indicator: Indicator, region: string, period: string, start: str
   const conditions: Json[] = [];
   if (indicator.where && Object.keys(indicator.where as object).length) conditions.push(indicator.where);
   if (region !== "310000") conditions.push({ [region.length > 6 ? "street" : "district"]: { eq: region } });
-  const query: Record<string, Json> = { dataset: indicator.dataset, rows: [], range: { from: start, to: end(start, period) } };
+  const query: Record<string, Json> = { dataset: indicator.dataset, rows: indicator.rows, range: { from: start, to: end(start, period) } };
   if (conditions.length) query.where = { and: conditions };
   return `/explore?q=${encodeURIComponent(JSON.stringify(query))}`;
 }
