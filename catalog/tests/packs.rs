@@ -11,9 +11,13 @@ fn catalogue() -> Catalogue {
 fn every_pack_loads_alone_and_together() {
     catalogue();
     for pack in ["base", "police", "politics_law", "urban_management", "governance"] {
-        // Boards may draw on several systems, so a pack alone is tested without them.
+        // Boards draw on several systems and registers name the roles of others, so a pack alone is
+        // tested without them.
         if let Err(errors) = Catalogue::load(&[pack.to_string()], &[]) {
-            let own: Vec<_> = errors.0.iter().filter(|p| !p.file.contains("boards/")).collect();
+            let alone = |p: &&zonglan_catalog::load::Problem| {
+                !p.file.contains("boards/") && !p.message.starts_with("unknown role")
+            };
+            let own: Vec<_> = errors.0.iter().filter(alone).collect();
             assert!(own.is_empty(), "{pack}: {own:?}");
         }
     }
