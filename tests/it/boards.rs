@@ -45,6 +45,11 @@ fn the_figures_of_all_boards_are_those_of_the_query() -> Result<()> {
             }
             let answer = leader.post("/api/v1/query", &panel["query"])?.ok()?;
             let rows = answer["rows"].as_array().context("rows")?;
+            // A list of what is due soon may be empty; a figure may not.
+            let list = panel["kind"] == "feed" || panel["kind"] == "table";
+            if list && rows.is_empty() {
+                continue;
+            }
             ensure!(!rows.is_empty(), "{id} has no rows: {}", panel["query"]);
             let value = if panel["number"].is_object() {
                 let measure = panel["query"]["measures"][0].as_str().context("a measure")?;
@@ -129,7 +134,7 @@ const DRAWN: &str = "const p = [...document.querySelectorAll('.panel[data-state]
     return document.documentElement.dataset.ready === 'true' && p.every(e => e.dataset.state !== 'loading')";
 
 /// Panels that failed or have nothing to show.
-const FAILED: &str = "return [...document.querySelectorAll('.panel[data-state=failed], .panel[data-state=empty]')]\
+const FAILED: &str = "return [...document.querySelectorAll('.panel[data-state=failed], .panel[data-state=empty]:not([data-kind=feed]):not([data-kind=table])')]\
     .map(e => `${e.dataset.panel} ${e.dataset.state}: ${e.innerText}`)";
 
 /// A dial, a funnel and a web of the page are also pictures for documents.
