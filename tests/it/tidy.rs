@@ -21,7 +21,7 @@ const EDGES: [(&str, &[&str]); 10] = [
 
 /// Heavy dependencies and the crates that may name them. Polars reads Parquet in `ingest` too.
 const OWNERS: [(&str, &[&str]); 18] = [
-    ("toml", &["catalog", "api", "ingest"]),
+    ("toml", &["catalog", "api", "ingest", "fixtures"]),
     ("schemars", &["catalog"]),
     ("proj", &["geo"]),
     ("geo", &["geo"]),
