@@ -106,14 +106,15 @@ fn every_board_opens_in_a_browser() -> Result<()> {
         };
         for (layout, width, height) in sizes {
             browser.resize(*width, *height).await?;
-            for board in &boards {
+            // The quick suite opens a dozen; the long one all of them, and looks at their texts.
+            for board in boards.iter().take(if full { usize::MAX } else { 12 }) {
                 browser.page.goto(&format!("{}/boards/{board}?layout={layout}", city.address)).await?;
                 browser.until(&format!("the panels of {board}"), DRAWN).await?;
                 let states = browser.script(FAILED).await?;
                 if states.as_array().is_none_or(|s| !s.is_empty()) {
                     bad.push(format!("{board} ({layout}): {states}"));
                 }
-                if let Err(error) = looks_right(&browser).await {
+                if full && let Err(error) = looks_right(&browser).await {
                     bad.push(format!("{board} ({layout}): {error}"));
                 }
                 if full {
