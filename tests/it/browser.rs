@@ -154,7 +154,7 @@ fn chinese_words_are_found_and_a_judgment_is_read() -> Result<()> {
         browser.login(&city.address, "legal", PASSWORD).await?;
         browser.page.goto(&format!("{}/cases?dataset=judgment", city.address)).await?;
         browser.find("#q").await?.send_keys("“本院认为” 盗窃").await?;
-        browser.find("#search button[type=submit]").await?.click().await?;
+        browser.click("#search button[type=submit]").await?;
         browser.until("hits", "return document.querySelectorAll('#hits li mark').length > 0").await?;
         browser.picture("cases").await?;
         looks_right(&browser).await?;
@@ -164,7 +164,7 @@ fn chinese_words_are_found_and_a_judgment_is_read() -> Result<()> {
                 .await?
                 == true
         );
-        browser.find("#hits li a").await?.click().await?;
+        browser.click("#hits li a").await?;
         browser
             .until(
                 "the judgment",
@@ -217,7 +217,7 @@ fn a_premises_is_registered_on_the_page() -> Result<()> {
         browser.page.goto(&format!("{}/records/premises/new", server.address)).await?;
         browser.find("input[name=name]").await?.send_keys("浏览器旅馆").await?;
         // Nothing typed is lost when fields are missing.
-        browser.find("form button[type=submit]").await?.click().await?;
+        browser.click("form button[type=submit]").await?;
         browser.until("the errors", "return document.querySelectorAll('form [aria-invalid=true]').length > 0").await?;
         browser.picture("record-errors").await?;
         let fill = r#"
@@ -226,7 +226,7 @@ set('kind', 'hotel'); set('status', 'open'); set('district', '310104'); set('add
 const reason = document.querySelector('form [name=reason]'); if (reason) set('reason', '新开业');
 return document.querySelector('form [name=name]').value"#;
         ensure!(browser.script(fill).await? == "浏览器旅馆", "the name is still there");
-        browser.find("form button[type=submit]").await?.click().await?;
+        browser.click("form button[type=submit]").await?;
         browser
             .until(
                 "the record",
@@ -332,13 +332,13 @@ fn a_lawyer_searches_by_keyboard_and_reads_a_case_file() -> Result<()> {
         );
         looks_right(&browser).await?;
         // A facet narrows and becomes a chip; the chip goes and so does the condition.
-        browser.find("#facets input").await?.click().await?;
+        browser.click("#facets input").await?;
         browser.until("the chip", "return document.querySelectorAll('#chips .filter-chip').length === 1").await?;
-        browser.find("#chips .filter-chip button").await?.click().await?;
+        browser.click("#chips .filter-chip button").await?;
         browser.until("no chip", "return document.querySelectorAll('#chips .filter-chip').length === 0 && document.querySelectorAll('#hits .hit').length > 0").await?;
-        browser.find("#hits li a").await?.click().await?;
+        browser.click("#hits li a").await?;
         browser.until("the case file", "return document.querySelectorAll('.text mark').length > 0 && document.querySelectorAll('#party-list dt').length > 0 && document.querySelectorAll('#look-list li').length > 0").await?;
-        browser.find("#mark-next").await?.click().await?;
+        browser.click("#mark-next").await?;
         ensure!(browser.script("return document.querySelectorAll('mark.current').length").await? == 1);
         ensure!(
             browser.script("return document.querySelectorAll('.text p[data-part]').length >= 4").await? == true,
@@ -376,7 +376,7 @@ fn from_an_orange_district_to_the_cases_in_three_clicks() -> Result<()> {
             looks_right(&browser).await?;
         }
         // One: a unit that is to be supervised. Its score is the query's.
-        browser.find(".panel[data-panel=alerts] a[href*='/indices/security_index']").await?.click().await?;
+        browser.click(".panel[data-panel=alerts] a[href*='/indices/security_index']").await?;
         browser
             .until("the explanation", "return document.querySelectorAll('.composition [data-indicator]').length > 5")
             .await?;
@@ -396,9 +396,9 @@ fn from_an_orange_district_to_the_cases_in_three_clicks() -> Result<()> {
         let shown = browser.find("#score").await?.text().await?;
         ensure!(shown == format!("{score:.1}"), "{shown} is not {score}");
         // Two: what would raise it most. Three: one of the rows that it counts.
-        browser.find(".gains a").await?.click().await?;
+        browser.click(".gains a").await?;
         browser.until("the rows", "return document.querySelectorAll('#result tbody tr').length > 0").await?;
-        browser.find("#result tbody tr a").await?.click().await?;
+        browser.click("#result tbody tr a").await?;
         browser
             .until(
                 "one of them",

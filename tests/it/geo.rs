@@ -360,15 +360,15 @@ fn the_page_converts_finds_fits_and_maps() -> Result<()> {
         let tab = |name: &str| format!("document.querySelector('[data-tab={name}]').click(); return true");
         browser.script(&tab("address")).await?;
         browser.find("#q").await?.send_keys("徐汇区漕溪北路88号").await?;
-        browser.find("#geo form button").await?.click().await?;
+        browser.click("#geo form button").await?;
         browser.until("places", "return document.querySelectorAll('#matches li').length > 0").await?;
         browser.picture("geo-address").await?;
         browser.script(&tab("batch")).await?;
-        browser.find("#batch").await?.click().await?;
+        browser.click("#batch").await?;
         browser.until("a batch", "return document.querySelectorAll('.tile').length === 3").await?;
         browser.picture("geo-batch").await?;
         browser.script(&tab("fits")).await?;
-        browser.find("#try").await?.click().await?;
+        browser.click("#try").await?;
         browser.until("residuals", "return document.querySelectorAll('.fit-plot .plot-arrow').length === 6").await?;
         browser.picture("geo-fits").await?;
         browser.script(&tab("heat")).await?;

@@ -1,6 +1,7 @@
 //! A real browser: Debian's chromium, driven by its chromedriver.
 
 use anyhow::{Context, Result, bail};
+use fantoccini::error::{CmdError, ErrorStatus};
 use fantoccini::wd::Capabilities;
 use fantoccini::{ClientBuilder, Locator};
 use serde_json::{Value, json};
@@ -79,7 +80,7 @@ impl Browser {
         self.page.goto(&format!("{address}/login")).await?;
         self.find("input[name=username]").await?.send_keys(user).await?;
         self.find("input[name=password]").await?.send_keys(password).await?;
-        self.find("button[type=submit]").await?.click().await?;
+        self.click("button[type=submit]").await?;
         self.until("the page after login", "return !location.pathname.startsWith('/login')").await?;
         Ok(())
     }
@@ -91,6 +92,20 @@ impl Browser {
             Ok(element) => Ok(element),
             Err(error) => {
                 bail!("no element {css} on {}: {error}\n{}", self.page.current_url().await?, self.visible_text().await?)
+            }
+        }
+    }
+
+    /// Clicks an element, again while the page redraws it: lists are replaced while they load.
+    pub async fn click(&self, css: &str) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match self.find(css).await?.click().await {
+                Ok(()) => return Ok(()),
+                Err(error) if !moving(&error) || Instant::now() > deadline => {
+                    return Err(error).with_context(|| format!("clicking {css}"));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
     }
@@ -132,6 +147,15 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), self.page.screenshot().await?)?;
         Ok(())
     }
+}
+
+/// Whether an element went away or lay under another one at the moment of the click.
+fn moving(error: &CmdError) -> bool {
+    let CmdError::Standard(error) = error else { return false };
+    matches!(
+        error.error,
+        ErrorStatus::StaleElementReference | ErrorStatus::ElementClickIntercepted | ErrorStatus::ElementNotInteractable
+    )
 }
 
 fn hyper_connector() -> hyper_util::client::legacy::connect::HttpConnector {
