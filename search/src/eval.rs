@@ -6,12 +6,12 @@
 //! two systems per question at random (two-sided, seeded).
 
 use crate::analyze::normalise;
+use crate::asked::Asked;
 use crate::error::SearchError;
 use crate::learned::{Answer, Example, Learned, rarity};
 use crate::plan::grams_of;
 use crate::rules::Knowledge;
 use crate::schema::{text_name, values_of};
-use crate::search::Asked;
 use crate::{Indexes, Inner};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 //! the resolver of text conditions for other engines.
 
 pub mod analyze;
+mod asked;
 mod clause;
 mod collect;
 mod condition;
@@ -11,6 +12,7 @@ mod ends;
 mod error;
 pub mod eval;
 mod highlight;
+mod hit;
 mod keys;
 pub mod learned;
 mod lexicon;

@@ -1,17 +1,14 @@
 //! Answering: searches, single documents, and keys of rows for other engines.
 
-use crate::analyze::normalise;
-use crate::clause::{Clause, is_question};
+use crate::asked::Asked;
 use crate::collect::{ColumnName, Counted, Found, Gather, Ranked, Sort};
 use crate::condition::{condition, text_condition};
 use crate::error::SearchError;
-use crate::highlight::{Targets, lead};
-use crate::learned::Learned;
-use crate::near::{Needle, Together};
-use crate::plan::{Assumed, Mode, Scope, zero};
-use crate::query::{Names, Node, Query};
-use crate::rules::{Knowledge, Rules, mentioned};
-use crate::schema::{REGISTERS, SHORT_TEXT, column, held, int_value, values_of};
+use crate::hit::{LONG_TEXT, Wanted, hit, shown};
+use crate::plan::{Assumed, Mode};
+use crate::query::{Names, Query};
+use crate::rules::Knowledge;
+use crate::schema::{REGISTERS, column, held, int_value, values_of};
 use crate::shelf::Shelf;
 use crate::{Indexes, Inner};
 use async_trait::async_trait;
@@ -19,17 +16,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tantivy::collector::TopDocs;
-use tantivy::query::{AllQuery, BooleanQuery, Occur, Query as EngineQuery, TermQuery};
+use tantivy::query::{AllQuery, BooleanQuery, Query as EngineQuery, TermQuery};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{Searcher, TantivyDocument, TantivyError};
-use zonglan_catalog::Catalogue;
 use zonglan_catalog::batch::{RowKey, date_of};
-use zonglan_catalog::bind::{BoundSearch, mask};
-use zonglan_catalog::dataset::{Dataset, Field, FieldType, SearchMode};
+use zonglan_catalog::bind::BoundSearch;
+use zonglan_catalog::dataset::{Dataset, FieldType};
 use zonglan_catalog::error::{Error, Result};
-use zonglan_catalog::filter::Filter;
 use zonglan_catalog::search::{
-    Bucket, Correction, Facet, Histogram, Hit, Likeness, ParsedQuery, Reason, SearchPage, SimilarPage, Step, Suggestion,
+    Bucket, Correction, Facet, Histogram, Hit, Likeness, ParsedQuery, SearchPage, SimilarPage, Step, Suggestion,
 };
 use zonglan_catalog::time::Grain;
 use zonglan_catalog::traits::{Cancel, DatasetState, SearchIndex, TextResolver};
@@ -37,9 +32,6 @@ use zonglan_catalog::value::Value;
 
 /// Values of a facet that are given.
 const FACET_VALUES: usize = 50;
-
-/// Searched texts longer than this are left out of a hit's fields; passages show them.
-const LONG_TEXT: usize = 200;
 
 /// Hits that are ordered anew by the sections in which the words stand.
 const RERANKED: usize = 50;
@@ -322,128 +314,6 @@ pub(crate) fn counted(shelf: &Shelf, search: &BoundSearch) -> bool {
     search.full_view() || (search.row_rule().is_true() && shelf.name != REGISTERS)
 }
 
-/// The request's query as it was read, and what is known of its words.
-pub(crate) struct Asked {
-    pub query: Query,
-    within: Vec<Query>,
-    pub clauses: Vec<Clause>,
-    pub knowledge: Arc<Knowledge>,
-    /// For questions only.
-    pub learned: Option<Arc<Learned>>,
-    catalogue: Arc<Catalogue>,
-    dataset: String,
-    /// The words and the terms that they stand for, in which values of fields are looked for.
-    named: Vec<char>,
-}
-
-impl Asked {
-    pub fn of(inner: &Inner, search: &BoundSearch) -> Result<Self> {
-        let request = search.request();
-        let dataset = search.dataset();
-        let names = Names::of(dataset);
-        let query = Query::parse(&request.query, &names);
-        if let Some(problem) = query.problems.first().filter(|_| request.strict) {
-            let (message, hint) = (problem.message.clone(), problem.hint.clone());
-            return Err(SearchError::Syntax { from: problem.from, to: problem.to, message, hint }.into());
-        }
-        let clauses = query.clauses();
-        let knowledge = inner.knowledge();
-        let learned = if is_question(&clauses) { knowledge.learned.get(&dataset.name).cloned() } else { None };
-        let mut named: Vec<char> = Vec::new();
-        for clause in &clauses {
-            named.extend(&clause.text);
-            named.push(' ');
-            for term in knowledge.lexicon.terms_in(&clause.text) {
-                named.extend(normalise(term));
-                named.push(' ');
-            }
-        }
-        for part in &query.parts {
-            if let Node::Has(text) | Node::Phrase(text) = part {
-                named.extend(normalise(text));
-                named.push(' ');
-            }
-        }
-        Ok(Self {
-            within: request.within.iter().map(|text| Query::parse(text, &names)).collect(),
-            query,
-            clauses,
-            knowledge,
-            learned,
-            catalogue: inner.catalogue(),
-            dataset: dataset.name.clone(),
-            named,
-        })
-    }
-
-    fn rules(&self) -> Option<&Rules> {
-        self.knowledge.rules(&self.dataset)
-    }
-
-    pub fn scope<'a>(&'a self, shelf: &'a Shelf, searcher: &'a Searcher, search: &'a BoundSearch) -> Scope<'a> {
-        let dataset = search.dataset();
-        let open = |f: &&Field| f.search != SearchMode::None && held(f) && !search.masks().contains_key(&f.name);
-        Scope {
-            slots: &shelf.slots,
-            dataset,
-            fields: dataset.field.iter().filter(open).collect(),
-            rounded: !counted(shelf, search),
-            lexicon: Some(&self.knowledge.lexicon),
-            learned: self.learned.as_deref(),
-            catalogue: &self.catalogue,
-            searcher: Some(searcher),
-            masked: search.masks(),
-        }
-    }
-
-    /// The engine's query: row rule, filters, earlier queries, words.
-    pub fn compile(
-        &self,
-        shelf: &Shelf,
-        searcher: &Searcher,
-        search: &BoundSearch,
-        mode: Mode,
-    ) -> Result<BooleanQuery> {
-        let dataset = search.dataset();
-        let scope = self.scope(shelf, searcher, search);
-        let rule = search.row_rule().clone().and(search.filter().clone());
-        let mut parts: Vec<(Occur, Box<dyn EngineQuery>)> =
-            vec![(Occur::Must, zero(within(shelf, dataset, condition(&shelf.slots, dataset, &rule)?)))];
-        for earlier in &self.within {
-            if let Some(earlier) = scope.query(earlier, Mode::Close)? {
-                parts.push((Occur::Must, zero(earlier)));
-            }
-        }
-        if let Some(words) = scope.query(&self.query, mode)? {
-            parts.push((Occur::Must, words));
-        }
-        Ok(BooleanQuery::new(parts))
-    }
-
-    fn explain(&self, dataset: &Dataset, hit: &Hit) -> Vec<Reason> {
-        let mut factors = self.knowledge.reasons(dataset, &hit.fields);
-        if let Some(rules) = self.rules() {
-            for rule in &rules.mention {
-                let Some(value) = hit.fields.get(&rule.field).and_then(Value::as_str) else { continue };
-                if mentioned(value, &self.named) {
-                    let label = dataset.field(&rule.field).map_or("", |f| f.label.zh.as_str());
-                    factors.push((format!("检索词提到{label}：{value}"), rule.weight));
-                }
-            }
-        }
-        let whole = 1.0 + factors.iter().map(|(_, weight)| weight).sum::<f32>();
-        let base = hit.score / whole;
-        let mut reasons =
-            vec![Reason { kind: "text".into(), text: "词句相关度（含段落加权）".into(), score: base }];
-        reasons.extend(factors.into_iter().map(|(text, weight)| Reason {
-            kind: "boost".into(),
-            text,
-            score: base * weight,
-        }));
-        reasons
-    }
-}
-
 /// Counts by day as bars without gaps.
 fn buckets(step: Step, counts: &BTreeMap<i64, u64>) -> Vec<Bucket> {
     let grain = match step {
@@ -518,104 +388,4 @@ fn sort_of(search: &BoundSearch, words: bool) -> Result<Sort, SearchError> {
     };
     let (name, descending) = asked.strip_prefix('-').map_or((asked, false), |name| (name, true));
     Ok(Sort::By { column: open_column(search, name, "不能排序")?, descending })
-}
-
-/// A value as the asker may see it. `None`: not at all.
-fn shown(search: &BoundSearch, name: &str, value: Value) -> Option<Value> {
-    match search.masks().get(name) {
-        None => Some(value),
-        // Nothing of a masked long text is shown; masks are made for short values.
-        Some(_) if value.as_str().is_some_and(|t| t.chars().count() > SHORT_TEXT) => None,
-        Some(how) => Some(mask(&value, *how)),
-    }
-}
-
-/// What to mark: the words of the query in every searched field, text conditions in theirs.
-pub(crate) struct Wanted {
-    words: Targets,
-    by_field: HashMap<String, Targets>,
-}
-
-impl Wanted {
-    pub fn of_targets(words: Targets) -> Self {
-        Self { words, by_field: HashMap::new() }
-    }
-
-    fn new(search: &BoundSearch, asked: &Asked) -> Self {
-        let scope = Scope::words(search.dataset(), &asked.knowledge.lexicon, &asked.catalogue);
-        let same = asked.clauses.iter().flat_map(|c| asked.knowledge.lexicon.same(&c.raw));
-        let mut words = Targets::words(&asked.clauses, same.map(|w| normalise(w)));
-        let mut in_fields: Vec<(String, Together)> = Vec::new();
-        let parts = asked.query.parts.iter().chain(asked.within.iter().flat_map(|q| &q.parts));
-        for part in parts {
-            part.positive(None, &mut |field, node| {
-                for together in scope.together(node, None) {
-                    match field {
-                        None => words.add(together),
-                        Some(field) => in_fields.push((field.to_string(), together)),
-                    }
-                }
-            });
-        }
-        let mut by_field: HashMap<String, Targets> = HashMap::new();
-        for (field, together) in in_fields {
-            by_field.entry(field).or_insert_with(|| words.clone()).add(together);
-        }
-        positive(search.filter(), &mut |field, text| {
-            let targets = by_field.entry(field.to_string()).or_insert_with(|| words.clone());
-            let query = Query::words_only(text);
-            let whole = query.clauses().into_iter().map(|c| Needle(vec![c.text.into_iter().map(Some).collect()]));
-            whole.for_each(|n| targets.add(Together { items: vec![vec![n]], how: None, section: None }));
-            for part in &query.parts {
-                part.positive(None, &mut |_, node| scope.together(node, None).into_iter().for_each(|t| targets.add(t)));
-            }
-        });
-        Self { words, by_field }
-    }
-
-    /// The targets of a searched field in clear.
-    fn of(&self, search: &BoundSearch, name: &str) -> Option<&Targets> {
-        let searched = search.dataset().field(name).is_some_and(|f: &Field| f.search == SearchMode::Zh);
-        (searched && !search.masks().contains_key(name)).then(|| self.by_field.get(name).unwrap_or(&self.words))
-    }
-}
-
-/// Text conditions that are not negated.
-fn positive(filter: &Filter, visit: &mut dyn FnMut(&str, &str)) {
-    match filter {
-        Filter::And(list) | Filter::Or(list) => list.iter().for_each(|f| positive(f, visit)),
-        Filter::Text { field, query } => visit(field, query),
-        _ => {}
-    }
-}
-
-pub(crate) fn hit(
-    shelf: &Arc<Shelf>,
-    searcher: &Searcher,
-    search: &BoundSearch,
-    wanted: &Wanted,
-    ranked: &Ranked,
-) -> Result<Hit> {
-    let stored: TantivyDocument = searcher.doc(ranked.address).map_err(SearchError::engine(&shelf.name))?;
-    let (id, values) = values_of(&shelf.slots, search.dataset(), &stored);
-    let mut hit =
-        Hit { id, score: ranked.score, fields: BTreeMap::new(), highlights: Vec::new(), explanation: Vec::new() };
-    let mut first_long = None;
-    for (name, value) in values {
-        let Some(value) = shown(search, &name, value) else { continue };
-        if let (Value::Text(text), Some(targets)) = (&value, wanted.of(search, &name)) {
-            if !targets.is_empty() {
-                hit.highlights.extend(targets.passages(&name, text));
-            }
-            if text.chars().nth(LONG_TEXT).is_some() {
-                first_long.get_or_insert_with(|| lead(&name, text));
-                continue;
-            }
-        }
-        hit.fields.insert(name, value);
-    }
-    if hit.highlights.is_empty() {
-        hit.highlights.extend(first_long);
-    }
-    Ok(hit)
 }

@@ -2,16 +2,18 @@
 //! names (charges), with reasons.
 
 use crate::analyze::normalise;
+use crate::asked::Asked;
 use crate::clause::Clause;
 use crate::collect::{Gather, Sort};
 use crate::condition::condition;
 use crate::error::SearchError;
 use crate::highlight::Targets;
+use crate::hit::{Wanted, hit};
 use crate::near::{Needle, Together};
 use crate::plan::{Assumed, Mode, best, zero};
 use crate::rules::mentioned;
 use crate::schema::{column, text_name};
-use crate::search::{Asked, Wanted, counted, hit};
+use crate::search::counted;
 use crate::{Indexes, Inner};
 use std::collections::{BTreeMap, HashMap};
 use tantivy::Term;

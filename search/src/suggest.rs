@@ -5,10 +5,11 @@ use crate::analyze::{normal, normalise};
 use crate::condition::condition;
 use crate::error::SearchError;
 
+use crate::asked::Asked;
 use crate::plan::Scope;
 use crate::query::Node;
 use crate::schema::{held, raw_form};
-use crate::search::{Asked, within};
+use crate::search::within;
 use crate::shelf::Shelf;
 use crate::sound;
 use crate::{Indexes, Inner};

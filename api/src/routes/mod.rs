@@ -5,6 +5,7 @@ pub mod boards;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod briefings;
 pub mod case_file;
+pub mod case_links;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod cases;
 pub mod datasets;
