@@ -1,0 +1,3 @@
+//! The golden queries over the demo city, on every engine.
+
+mod golden;
