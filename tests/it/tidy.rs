@@ -20,7 +20,7 @@ const EDGES: [(&str, &[&str]); 10] = [
 ];
 
 /// Heavy dependencies and the crates that may name them. Polars reads Parquet in `ingest` too.
-const OWNERS: [(&str, &[&str]); 18] = [
+const OWNERS: [(&str, &[&str]); 20] = [
     ("toml", &["catalog", "api", "ingest", "fixtures"]),
     ("schemars", &["catalog"]),
     ("proj", &["geo"]),
@@ -38,6 +38,8 @@ const OWNERS: [(&str, &[&str]); 18] = [
     ("sqlx", &["api"]),
     ("utoipa", &["api"]),
     ("sm2", &["api"]),
+    ("sm4", &["api"]),
+    ("aes-gcm", &["api"]),
     ("fantoccini", &["tests"]),
 ];
 

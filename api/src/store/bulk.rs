@@ -117,7 +117,7 @@ impl RecordStore {
                 };
                 match why {
                     Some(why) => loaded.rejected.push((row, why)),
-                    None => items.push(Item { row, id, doc: values::encode(&fields)?, fields }),
+                    None => items.push(Item { row, doc: values::encode(self.db.vault(), &dataset, &id, &fields)?, id, fields }),
                 }
             }
             let (dataset, pattern, rule) = (dataset.clone(), pattern.clone(), rule.clone());
@@ -253,5 +253,5 @@ async fn existing<'a>(
     let ids = serde_json::to_string(&ids.collect::<Vec<_>>()).map_err(Error::internal)?;
     let sql = format!("SELECT {} FROM {} WHERE id IN (SELECT value FROM json_each(?))", Row::COLUMNS, table(dataset));
     let rows = sqlx::query(&sql).bind(ids).fetch_all(txn.conn()).await.map_err(db)?;
-    rows.iter().map(|row| Row::read(dataset, row).map(|r| (r.id.clone(), r))).collect()
+    rows.iter().map(|row| Row::read(txn.vault(), dataset, row).map(|r| (r.id.clone(), r))).collect()
 }

@@ -9,6 +9,7 @@ use super::crypto::CryptoProvider;
 use super::error::{StoreError, db};
 use super::lock::DataLock;
 use super::txn::Txn;
+use super::vault::Vault;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -74,6 +75,7 @@ pub struct Db {
     readers: SqlitePool,
     writer: mpsc::Sender<Message>,
     heads: watch::Receiver<Heads>,
+    vault: Vault,
 }
 
 impl std::fmt::Debug for Db {
@@ -111,6 +113,7 @@ impl Db {
             .connect_with(options(path).pragma("query_only", "1").pragma("cache_size", "-4096"))
             .await
             .map_err(db)?;
+        let vault = Vault::new(crypto.clone());
         let txn = Txn::new(conn, crypto, clock).await?;
         let (heads_tx, heads) = watch::channel(txn.heads());
         let (tx, rx) = mpsc::channel(QUEUE);
@@ -119,12 +122,17 @@ impl Db {
             // The directory is this process's until the last write is done.
             drop(lock);
         });
-        Ok(Self { readers, writer: tx, heads })
+        Ok(Self { readers, writer: tx, heads, vault })
     }
 
     /// Connections for reading; they see every committed write.
     pub fn readers(&self) -> &SqlitePool {
         &self.readers
+    }
+
+    /// The keys of sealed fields.
+    pub(super) fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Heads of the sealed streams, as last committed.

@@ -152,7 +152,7 @@ pub(super) async fn sync_parent(
         return Ok(());
     }
     let Some(id) = row.fields.get(&link.field).and_then(Value::as_str) else { return Ok(()) };
-    match super::records::fetch(txn.conn(), parent, id).await? {
+    match txn.fetch(parent, id).await? {
         Some(above) => sync(txn, catalogue, parent, &above, actor).await,
         None => Ok(()),
     }
@@ -179,7 +179,7 @@ impl RecordStore {
                 let rows = sqlx::query(&sql).bind(after).fetch_all(&mut *conn).await.map_err(db)?;
                 let mut stale = Vec::new();
                 for row in &rows {
-                    let row = Stored::read(&dataset, row)?;
+                    let row = Stored::read(self.db.vault(), &dataset, row)?;
                     after = row.seq;
                     let plan = plan(&mut conn, &catalogue, &task_register, &dataset, &row, self.clock.now()).await?;
                     if !plan.end.is_empty() || !plan.give.is_empty() {
@@ -194,7 +194,7 @@ impl RecordStore {
                         .write(move |txn| {
                             Box::pin(async move {
                                 for id in stale {
-                                    if let Some(row) = super::records::fetch(txn.conn(), &dataset, &id).await? {
+                                    if let Some(row) = txn.fetch(&dataset, &id).await? {
                                         sync(txn, &catalogue, &dataset, &row, "system").await?;
                                     }
                                 }

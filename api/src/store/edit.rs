@@ -76,7 +76,7 @@ impl RecordStore {
         let parent = self.parent_access(&catalogue, principal, &dataset)?;
         let mut conn = self.db.readers().acquire().await.map_err(db)?;
         if let (Some(parent), Some(id)) = (&parent, parent_of(&dataset, &fields).map(String::from))
-            && let Some(above) = fetch(&mut conn, &parent.dataset, &id).await?
+            && let Some(above) = fetch(&mut conn, self.db.vault(), &parent.dataset, &id).await?
         {
             inherit(&dataset, &parent.dataset, &above.fields, &mut fields);
         }
@@ -95,7 +95,7 @@ impl RecordStore {
         if !errors.is_empty() {
             let known = |e: &FieldError| errors.iter().any(|o| o.field == e.field);
             let fresh: Vec<_> =
-                duplicates(&mut conn, &dataset, &fields, None).await?.into_iter().filter(|e| !known(e)).collect();
+                duplicates(&mut conn, self.db.vault(), &dataset, &fields, None).await?.into_iter().filter(|e| !known(e)).collect();
             errors.extend(fresh);
             return Err(invalid(&dataset, errors));
         }
@@ -236,7 +236,7 @@ async fn turn_state(txn: &mut Txn, job: &Job, old: Stored, state: State, name: &
         return Err(Error::new(ErrorClass::Conflict, "records.state", format!("记录 {} {now}，不能重复操作", old.id)));
     }
     if state == State::Open {
-        let errors = duplicates(txn.conn(), dataset, &old.fields, None).await?;
+        let errors = txn.duplicates(dataset, &old.fields, None).await?;
         if !errors.is_empty() {
             return Err(invalid(dataset, errors));
         }
@@ -363,7 +363,7 @@ async fn changed(
     let now = txn.now();
     errors.extend(checks::check(&job.catalogue, dataset, &fields, &errors, now)?);
     errors.extend(checks::references(txn.conn(), &job.catalogue, dataset, &fields, Some(old)).await?);
-    errors.extend(duplicates(txn.conn(), dataset, &fields, Some(old)).await?);
+    errors.extend(txn.duplicates(dataset, &fields, Some(old)).await?);
     if errors.is_empty() { Ok(fields) } else { Err(invalid(dataset, errors)) }
 }
 
@@ -432,6 +432,6 @@ fn check_version(dataset: &Dataset, old: &Stored, expected: Option<u64>) -> Resu
 }
 
 async fn visible(txn: &mut Txn, access: &Access, id: &str) -> Result<Stored> {
-    let row = fetch(txn.conn(), &access.dataset, id).await?;
+    let row = txn.fetch(&access.dataset, id).await?;
     row.filter(|r| matches(&access.row_rule, &r.fields)).ok_or_else(|| not_found(&access.dataset, id))
 }

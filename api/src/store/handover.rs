@@ -1,6 +1,7 @@
 //! Handing over all of a person's work (工作移交), and the clock's part in tasks: what is due soon,
 //! what is overdue, and the reminders of it.
 
+use super::vault::Vault;
 use super::chain::AuditEntry;
 use super::delegations::{self, Delegation};
 use super::error::db;
@@ -92,7 +93,7 @@ impl Tasks {
                     let author = Author { user: actor.clone(), purpose: Some(reason.clone()) };
                     let mut moved = Vec::new();
                     for row in &rows {
-                        let old = Stored::read(&dataset, row)?;
+                        let old = Stored::read(&Vault::NONE, &dataset, row)?;
                         let mut fields = old.fields.clone();
                         let reported = fields.get("status").and_then(Value::as_str) == Some("reported");
                         task_steps::hand(&mut fields, &from, &to);
@@ -173,7 +174,7 @@ impl Tasks {
                         );
                         let rows = sqlx::query(&sql).bind(now).fetch_all(txn.conn()).await.map_err(db)?;
                         for row in &rows {
-                            let old = Stored::read(&dataset, row)?;
+                            let old = Stored::read(&Vault::NONE, &dataset, row)?;
                             let is = timeliness(instant(&old.fields, "due_at"), now);
                             let mut fields = old.fields.clone();
                             fields.insert("timeliness".into(), Value::Text(is.into()));

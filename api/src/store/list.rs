@@ -3,9 +3,10 @@
 use super::access::Access;
 use super::error::db;
 use super::records::{Record, RecordStore};
-use super::rules::{Use, push_sql};
+use super::rules::{Use, push_equal, push_sql};
 use super::tables::{column, indexed, table};
 use super::values::{self, Fields, State};
+use super::vault::{self, Vault};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlx::sqlite::SqliteRow;
@@ -16,6 +17,7 @@ use zonglan_catalog::error::{Error, Result};
 use zonglan_catalog::filter::Filter;
 use zonglan_catalog::policy::Principal;
 use zonglan_catalog::query::Query;
+use zonglan_catalog::value::Value;
 
 /// Counts are exact up to this many.
 pub const COUNT_LIMIT: u64 = 10_000;
@@ -84,14 +86,14 @@ pub(super) struct Row {
 impl Row {
     pub const COLUMNS: &str = "seq, id, version, state, doc, created_at, created_by, updated_at, updated_by";
 
-    pub fn read(dataset: &Dataset, row: &SqliteRow) -> Result<Self> {
-        let doc: String = row.get("doc");
+    pub fn read(vault: &Vault, dataset: &Dataset, row: &SqliteRow) -> Result<Self> {
+        let (id, doc): (String, String) = (row.get("id"), row.get("doc"));
         Ok(Self {
             seq: row.get("seq"),
-            id: row.get("id"),
             version: row.get::<i64, _>("version") as u64,
             state: State::parse(row.get("state"))?,
-            fields: values::decode(dataset, &doc)?,
+            fields: values::decode(vault, dataset, &id, &doc)?,
+            id,
             doc,
             created_at: row.get("created_at"),
             created_by: row.get("created_by"),
@@ -177,7 +179,7 @@ impl RecordStore {
         // Where many records match, walking the index of the sort order meets a page of them soon;
         // an index of the filter would have them all sorted first.
         let walk = matches!(total, Total::AtLeast(_));
-        push_where(&mut query, access, request, filter, if walk { Use::Sort } else { Use::Filter }, keys.is_empty())?;
+        push_where(&mut query, self.db.vault(), access, request, filter, if walk { Use::Sort } else { Use::Filter }, keys.is_empty())?;
         match &request.cursor {
             Some(cursor) => push_cursor(&mut query, keys, cursor)?,
             None if request.offset > 100_000 => {
@@ -197,13 +199,13 @@ impl RecordStore {
             query.push(" OFFSET ").push_bind(request.offset as i64);
         }
         let rows = query.build().fetch_all(self.db.readers()).await.map_err(db)?;
-        rows.iter().map(|row| Ok((Row::read(dataset, row)?, sort_json(row)))).collect()
+        rows.iter().map(|row| Ok((Row::read(self.db.vault(), dataset, row)?, sort_json(row)))).collect()
     }
 
     async fn count(&self, access: &Access, request: &ListRequest, filter: &Filter) -> Result<Total> {
         let mut query =
             QueryBuilder::new(format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE ", table(&access.dataset)));
-        push_where(&mut query, access, request, filter, Use::Filter, false)?;
+        push_where(&mut query, self.db.vault(), access, request, filter, Use::Filter, false)?;
         query.push(" LIMIT ").push_bind(COUNT_LIMIT as i64 + 1).push(")");
         let count: i64 = query.build_query_scalar().fetch_one(self.db.readers()).await.map_err(db)?;
         Ok(if count as u64 > COUNT_LIMIT { Total::AtLeast(COUNT_LIMIT) } else { Total::Exact(count as u64) })
@@ -230,9 +232,13 @@ fn sort_keys(access: &Access, sort: &[String]) -> Result<Vec<Key>> {
             let expression = match name {
                 "created_at" | "updated_at" | "id" => name.to_string(),
                 field if dataset.key.iter().any(|k| k == field) => "id".into(),
-                field if known.contains(field) && access.is_clear(field) => column(dataset, field),
+                field if known.contains(field) && access.is_clear(field) && !vault::seals(dataset, field) => column(dataset, field),
                 _ => {
-                    let names: Vec<&str> = known.iter().copied().filter(|n| access.is_clear(n)).collect();
+                    let names: Vec<&str> = known
+                        .iter()
+                        .copied()
+                        .filter(|n| access.is_clear(n) && !vault::seals(dataset, n))
+                        .collect();
                     return Err(Error::user("records.sort", format!("不能按 '{name}' 排序"))
                         .with_hint(format!("可用: id, created_at, updated_at, {}", names.join(", "))));
                 }
@@ -244,6 +250,7 @@ fn sort_keys(access: &Access, sort: &[String]) -> Result<Vec<Key>> {
 
 fn push_where(
     query: &mut QueryBuilder<'_, Sqlite>,
+    vault: &Vault,
     access: &Access,
     request: &ListRequest,
     filter: &Filter,
@@ -262,13 +269,13 @@ fn push_where(
     });
     if !filter.is_true() {
         query.push(" AND ");
-        push_sql(query, dataset, filter, indexes)?;
+        push_sql(query, vault, dataset, filter, indexes)?;
     }
     if let Some(words) = request.q.as_deref().map(str::trim).filter(|w| !w.is_empty()) {
         let texts = dataset.list_fields().into_iter().chain(dataset.title.as_deref());
         let mut columns = vec!["id".to_string()];
         for name in texts.filter(|name| access.is_clear(name)) {
-            if dataset.field(name).is_some_and(|f| f.kind == FieldType::Text) {
+            if dataset.field(name).is_some_and(|f| f.kind == FieldType::Text && !vault::is_sealed(dataset, f)) {
                 columns.push(column(dataset, name));
             }
         }
@@ -277,6 +284,13 @@ fn push_where(
         for (i, column) in columns.iter().enumerate() {
             query.push(if i > 0 { " OR instr(lower(" } else { "instr(lower(" }).push(column).push("), ");
             query.push_bind(words.to_lowercase()).push(") > 0");
+        }
+        // Names, telephone and identity numbers are found by the whole of them.
+        for field in &dataset.field {
+            if field.kind == FieldType::Text && vault::is_sealed(dataset, field) && access.is_clear(&field.name) {
+                query.push(" OR ");
+                push_equal(query, vault, dataset, &field.name, &Value::Text(words.into()))?;
+            }
         }
         query.push(")");
     }

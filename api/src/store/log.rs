@@ -6,6 +6,7 @@ use super::checkpoints::Checkpointer;
 use super::db::Db;
 use super::error::{StoreError, db};
 use super::values;
+use super::vault;
 use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::Row;
@@ -255,7 +256,15 @@ impl ChangeSource for ChangeLog {
                 let Some(dataset) = catalogue.dataset(name) else { continue };
                 let state = values::State::parse(row.get("state"))?;
                 let after = match row.get::<Option<&str>, _>("after") {
-                    Some(text) => values::shown(dataset, values::decode(dataset, text)?, state),
+                    Some(text) => {
+                        let mut fields = values::decode(self.db.vault(), dataset, row.get("record"), text)?;
+                        for field in dataset.field.iter().filter(|f| vault::is_sealed(dataset, f)) {
+                            if let Some(value) = fields.get_mut(&field.name) {
+                                *value = vault::outside(field, value);
+                            }
+                        }
+                        values::shown(dataset, fields, state)
+                    }
                     None => None,
                 };
                 changes.push(Change {

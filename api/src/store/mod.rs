@@ -46,6 +46,7 @@ mod tasks;
 mod txn;
 mod users;
 mod values;
+mod vault;
 mod verify;
 mod writes;
 

@@ -11,6 +11,7 @@ use super::log::{AuditEvent, ChangeLog};
 use super::rules::matches;
 use super::tables::table;
 use super::values::{self, Fields, State};
+use super::vault::Vault;
 use serde::Serialize;
 use sqlx::{Row as _, SqliteConnection};
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl RecordStore {
         let (_, access) = self.access(principal, dataset)?;
         access.may_list()?;
         let mut conn = self.db.readers().acquire().await.map_err(db)?;
-        let stored = fetch(&mut conn, &access.dataset, id).await?;
+        let stored = fetch(&mut conn, self.db.vault(), &access.dataset, id).await?;
         let stored =
             stored.filter(|r| matches(&access.row_rule, &r.fields)).ok_or_else(|| not_found(&access.dataset, id))?;
         let record = self.view(&mut conn, principal, &access, stored).await?;
@@ -202,7 +203,7 @@ impl RecordStore {
             .fetch_all(self.db.readers())
             .await
             .map_err(db)?;
-        let read = |text: Option<&str>| text.map_or_else(|| Ok(Fields::new()), |t| values::decode(dataset, t));
+        let read = |text: Option<&str>| text.map_or_else(|| Ok(Fields::new()), |t| values::decode(self.db.vault(), dataset, id, t));
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
             let (before, after) = (read(row.get("before"))?, read(row.get("after"))?);
@@ -228,8 +229,13 @@ impl RecordStore {
 }
 
 /// The stored row, whoever asks.
-pub(super) async fn fetch(conn: &mut SqliteConnection, dataset: &Dataset, id: &str) -> Result<Option<Stored>> {
+pub(super) async fn fetch(
+    conn: &mut SqliteConnection,
+    vault: &Vault,
+    dataset: &Dataset,
+    id: &str,
+) -> Result<Option<Stored>> {
     let sql = format!("SELECT {} FROM {} WHERE id = ?", Stored::COLUMNS, table(dataset));
     let row = sqlx::query(&sql).bind(id).fetch_optional(conn).await.map_err(db)?;
-    row.map(|row| Stored::read(dataset, &row)).transpose()
+    row.map(|row| Stored::read(vault, dataset, &row)).transpose()
 }

@@ -2,6 +2,7 @@
 
 use super::tables::column;
 use super::values::Fields;
+use super::vault::{self, Vault};
 use sqlx::QueryBuilder;
 use sqlx::sqlite::Sqlite;
 use std::cmp::Ordering;
@@ -48,6 +49,7 @@ pub(super) enum Use {
 /// Appends the filter as a condition on the register's table.
 pub(super) fn push_sql(
     query: &mut QueryBuilder<'_, Sqlite>,
+    vault: &Vault,
     dataset: &Dataset,
     filter: &Filter,
     indexes: Use,
@@ -56,20 +58,39 @@ pub(super) fn push_sql(
         Use::Filter => column(dataset, field),
         Use::Sort => format!("+{}", column(dataset, field)),
     };
+    if let Filter::Cmp { field, .. } | Filter::Text { field, .. } | Filter::Clock { field, .. } = filter
+        && let Some(definition) = dataset.field(field).filter(|f| vault::is_sealed(dataset, f))
+        && !matches!(filter, Filter::Cmp { op: Op::Eq, .. })
+    {
+        let label = &definition.label.zh;
+        return Err(Error::user("records.sealed", format!("「{label}」加密保存，只能按完整内容查找 (found whole only)"))
+            .with_hint(format!("请输入完整的{label}，用“等于”条件")));
+    }
     match filter {
         Filter::True => {
             query.push("1");
         }
-        Filter::And(list) => push_list(query, dataset, list, indexes, [" AND ", "1"])?,
-        Filter::Or(list) => push_list(query, dataset, list, indexes, [" OR ", "0"])?,
+        Filter::And(list) => push_list(query, vault, dataset, list, indexes, [" AND ", "1"])?,
+        Filter::Or(list) => push_list(query, vault, dataset, list, indexes, [" OR ", "0"])?,
         Filter::Not(inner) => {
             // Null is not true, so that `not` keeps rows without a value.
             query.push("((");
-            push_sql(query, dataset, inner, indexes)?;
+            push_sql(query, vault, dataset, inner, indexes)?;
             query.push(") IS NOT TRUE)");
         }
         Filter::IsNull { field } => {
             query.push(column(field)).push(" IS NULL");
+        }
+        Filter::In { field, values } if vault::seals(dataset, field) => {
+            query.push("(0");
+            for value in values {
+                query.push(" OR ");
+                push_equal(query, vault, dataset, field, value)?;
+            }
+            query.push(")");
+        }
+        Filter::Cmp { field, op: Op::Eq, value } if vault::seals(dataset, field) => {
+            push_equal(query, vault, dataset, field, value)?;
         }
         Filter::In { field, values } => {
             query.push(column(field)).push(" IN (");
@@ -113,6 +134,7 @@ pub(super) fn push_sql(
 
 fn push_list(
     query: &mut QueryBuilder<'_, Sqlite>,
+    vault: &Vault,
     dataset: &Dataset,
     list: &[Filter],
     indexes: Use,
@@ -127,7 +149,31 @@ fn push_list(
         if i > 0 {
             query.push(between);
         }
-        push_sql(query, dataset, filter, indexes)?;
+        push_sql(query, vault, dataset, filter, indexes)?;
+    }
+    query.push(")");
+    Ok(())
+}
+
+/// That a field has a value; of sealed fields by the blind indexes of all keys.
+pub(super) fn push_equal(
+    query: &mut QueryBuilder<'_, Sqlite>,
+    vault: &Vault,
+    dataset: &Dataset,
+    field: &str,
+    value: &Value,
+) -> Result<()> {
+    query.push(column(dataset, field));
+    if !vault::seals(dataset, field) {
+        query.push(" = ");
+        return push_value(query, value);
+    }
+    query.push(" IN (");
+    for (i, hash) in vault.blind(&dataset.name, field, &super::values::stored(value)?)?.into_iter().enumerate() {
+        if i > 0 {
+            query.push(", ");
+        }
+        query.push_bind(hash);
     }
     query.push(")");
     Ok(())

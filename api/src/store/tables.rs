@@ -5,6 +5,7 @@
 
 use super::error::db;
 use super::txn::Txn;
+use super::vault::{self, seals};
 use sqlx::Row;
 use std::collections::BTreeSet;
 use zonglan_catalog::dataset::{Dataset, FieldType, SearchMode, Source};
@@ -20,9 +21,18 @@ pub(super) fn table(dataset: &Dataset) -> String {
     format!("\"r_{}\"", dataset.name)
 }
 
-/// The SQL expression of a field.
+/// The SQL expression of a field; of a sealed one that of its blind index.
 pub(super) fn column(dataset: &Dataset, field: &str) -> String {
-    if indexed(dataset).contains(field) { format!("\"f_{field}\"") } else { format!("json_extract(doc, '$.{field}')") }
+    match (indexed(dataset).contains(field), seals(dataset, field)) {
+        (true, sealed) => name(field, sealed),
+        (false, true) => format!("json_extract(doc, '$.{field}.b')"),
+        (false, false) => format!("json_extract(doc, '$.{field}')"),
+    }
+}
+
+/// A sealed field's column holds its blind index.
+fn name(field: &str, sealed: bool) -> String {
+    format!("\"{}_{field}\"", if sealed { 'b' } else { 'f' })
 }
 
 /// Fields with a column and an index: those of the list, the key, region, parent, time, and
@@ -37,6 +47,14 @@ pub(super) fn indexed(dataset: &Dataset) -> BTreeSet<&str> {
     );
     // A building's units are asked for together.
     names.extend(dataset.register.iter().filter_map(|r| r.grid.as_ref()).map(|g| g.building.as_str()));
+    // Sealed texts are found whole.
+    names.extend(
+        dataset
+            .field
+            .iter()
+            .filter(|f| vault::is_sealed(dataset, f) && f.kind == FieldType::Text)
+            .map(|f| f.name.as_str()),
+    );
     // The key is the table's own id.
     names.retain(|name| {
         let long = |f: &zonglan_catalog::Field| f.search == SearchMode::Zh && dataset.title.as_deref() != Some(*name);
@@ -67,7 +85,11 @@ pub(super) async fn ensure(txn: &mut Txn, datasets: &[std::sync::Arc<Dataset>]) 
 async fn ensure_one(txn: &mut Txn, dataset: &Dataset) -> Result<()> {
     let table = table(dataset);
     // A new table is made whole: columns that are added later have SQLite read the whole schema again.
-    let generated = |field: &str| format!("\"f_{field}\" GENERATED ALWAYS AS (json_extract(doc, '$.{field}')) VIRTUAL");
+    let generated = |field: &str| {
+        let sealed = seals(dataset, field);
+        let path = if sealed { format!("{field}.b") } else { field.into() };
+        format!("{} GENERATED ALWAYS AS (json_extract(doc, '$.{path}')) VIRTUAL", name(field, sealed))
+    };
     let fields: String = indexed(dataset).into_iter().map(|field| format!(", {}", generated(field))).collect();
     run(
         txn,
@@ -81,12 +103,17 @@ async fn ensure_one(txn: &mut Txn, dataset: &Dataset) -> Result<()> {
     let columns = sqlx::query(&format!("PRAGMA table_xinfo({table})")).fetch_all(txn.conn()).await.map_err(db)?;
     let present: BTreeSet<String> = columns.iter().map(|row| row.get::<String, _>("name")).collect();
     for field in indexed(dataset) {
-        if !present.contains(&format!("f_{field}")) {
+        let column = name(field, seals(dataset, field));
+        if !present.contains(column.trim_matches('"')) {
             run(txn, format!("ALTER TABLE {table} ADD COLUMN {}", generated(field))).await?;
         }
         run(
             txn,
-            format!("CREATE INDEX IF NOT EXISTS \"x_{}_{field}\" ON {table} (state, \"f_{field}\", seq)", dataset.name),
+            format!(
+                "CREATE INDEX IF NOT EXISTS \"{}_{}_{field}\" ON {table} (state, {column}, seq)",
+                if seals(dataset, field) { "y" } else { "x" },
+                dataset.name
+            ),
         )
         .await?;
     }

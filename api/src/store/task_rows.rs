@@ -1,5 +1,6 @@
 //! Tasks as rows: made, stepped on and ended inside the write that causes it, with the notices.
 
+use super::vault::Vault;
 use super::error::db;
 use super::list::Row as Stored;
 use super::notices;
@@ -85,7 +86,7 @@ pub(super) async fn open_of(conn: &mut SqliteConnection, dataset: &Dataset, key:
         column(dataset, "dedupe")
     );
     let row = sqlx::query(&sql).bind(key).fetch_optional(conn).await.map_err(db)?;
-    row.map(|row| Stored::read(dataset, &row)).transpose()
+    row.map(|row| Stored::read(&Vault::NONE, dataset, &row)).transpose()
 }
 
 /// The open tasks of a record that close with it.
@@ -103,7 +104,7 @@ pub(super) async fn automatic_of(
         column(dataset, "dataset")
     );
     let rows = sqlx::query(&sql).bind(record).bind(of).fetch_all(conn).await.map_err(db)?;
-    let stored = rows.iter().map(|row| Stored::read(dataset, row)).collect::<Result<Vec<_>>>()?;
+    let stored = rows.iter().map(|row| Stored::read(&Vault::NONE, dataset, row)).collect::<Result<Vec<_>>>()?;
     Ok(stored.into_iter().filter(|s| s.fields.get("automatic") == Some(&Value::Bool(true))).collect())
 }
 

@@ -1,6 +1,7 @@
 //! The task store: what somebody has to do, by when, and what became of it. Tasks are rows of the
 //! register `task`, so each step is logged and they show on boards like every other dataset.
 
+use super::vault::Vault;
 use super::CatalogueCell;
 use super::db::Db;
 use super::error::db;
@@ -244,7 +245,7 @@ impl Tasks {
         let catalogue = self.catalogue.get();
         let dataset = register(&catalogue)?;
         let mut conn = self.db.readers().acquire().await.map_err(db)?;
-        let stored = fetch(&mut conn, &dataset, id).await?.ok_or_else(|| missing(id))?;
+        let stored = fetch(&mut conn, &Vault::NONE, &dataset, id).await?.ok_or_else(|| missing(id))?;
         let roles = roles_in(&catalogue, principal, &stored.fields);
         if roles.is_empty() {
             return Err(missing(id));
@@ -282,7 +283,7 @@ impl Tasks {
         query.push(" OFFSET ").push_bind(filter.offset.min(100_000) as i64);
         let rows = query.build().fetch_all(self.db.readers()).await.map_err(db)?;
         let read = |row| {
-            let stored = Stored::read(&dataset, row)?;
+            let stored = Stored::read(&Vault::NONE, &dataset, row)?;
             let roles = roles_in(&catalogue, principal, &stored.fields);
             Ok(task(&stored, task_steps::offered(&stored.fields, stored.state, &roles)))
         };
@@ -332,7 +333,7 @@ impl Tasks {
             .db
             .write(move |txn| {
                 Box::pin(async move {
-                    let old = fetch(txn.conn(), &dataset, &id).await?.ok_or_else(|| missing(&id))?;
+                    let old = txn.fetch(&dataset, &id).await?.ok_or_else(|| missing(&id))?;
                     let roles = roles_in(&catalogue, &principal, &old.fields);
                     if roles.is_empty() {
                         return Err(missing(&id));

@@ -9,7 +9,11 @@ use super::error::{StoreError, db};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 use std::collections::HashMap;
 use std::sync::Arc;
-use zonglan_catalog::error::Result;
+use super::list::Row as Stored;
+use super::values::Fields;
+use super::vault::Vault;
+use zonglan_catalog::dataset::Dataset;
+use zonglan_catalog::error::{FieldError, Result};
 use zonglan_catalog::traits::Clock;
 
 /// One stream as the writer knows it: the sealed head and the entries after it.
@@ -65,6 +69,7 @@ struct OwnedAudit {
 pub struct Txn {
     conn: SqliteConnection,
     crypto: Arc<dyn CryptoProvider>,
+    vault: Vault,
     clock: Arc<dyn Clock>,
     tails: [Tail; 2],
     /// Tails as committed, for when the transaction fails.
@@ -91,6 +96,7 @@ impl Txn {
         let tails = [load_tail(&mut conn, Stream::Change).await?, load_tail(&mut conn, Stream::Audit).await?];
         Ok(Self {
             conn,
+            vault: Vault::new(crypto.clone()),
             crypto,
             clock,
             committed: tails.clone(),
@@ -108,6 +114,26 @@ impl Txn {
     /// The connection, for statements of the write itself.
     pub fn conn(&mut self) -> &mut SqliteConnection {
         &mut self.conn
+    }
+
+    /// The keys of sealed fields.
+    pub(super) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// A stored record as this transaction sees it.
+    pub(super) async fn fetch(&mut self, dataset: &Dataset, id: &str) -> Result<Option<Stored>> {
+        super::records::fetch(&mut self.conn, &self.vault, dataset, id).await
+    }
+
+    /// Fields of a record that must be its own and are not.
+    pub(super) async fn duplicates(
+        &mut self,
+        dataset: &Dataset,
+        fields: &Fields,
+        old: Option<&Stored>,
+    ) -> Result<Vec<FieldError>> {
+        super::writes::duplicates(&mut self.conn, &self.vault, dataset, fields, old).await
     }
 
     /// Milliseconds since 1970 UTC.

@@ -1,6 +1,7 @@
 //! Records as documents: how fields are stored, and how input becomes typed fields.
 
 use super::error::StoreError;
+use super::vault::{self, Vault};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
@@ -53,11 +54,16 @@ pub(super) fn shown(dataset: &Dataset, mut fields: Fields, state: State) -> Opti
 }
 
 /// The stored document: names in order of code points, nulls left out, instants as milliseconds
-/// since 1970 UTC, decimals as JSON numbers. Equal fields give equal bytes.
-pub(super) fn encode(fields: &Fields) -> Result<String> {
+/// since 1970 UTC, decimals as JSON numbers, personal fields sealed. Equal fields of a record give
+/// equal bytes as long as the key stays.
+pub(super) fn encode(vault: &Vault, dataset: &Dataset, id: &str, fields: &Fields) -> Result<String> {
     let mut map = Map::new();
     for (name, value) in fields.iter().filter(|(_, v)| !v.is_null()) {
-        map.insert(name.clone(), stored(value)?);
+        let mut stored = stored(value)?;
+        if vault::seals(dataset, name) {
+            stored = vault.seal(&dataset.name, name, id, &stored)?;
+        }
+        map.insert(name.clone(), stored);
     }
     serde_json::to_string(&map).map_err(zonglan_catalog::Error::internal)
 }
@@ -71,12 +77,13 @@ pub(super) fn stored(value: &Value) -> Result<Json> {
 }
 
 /// Reads a stored document. Fields that the definition no longer has are left out.
-pub(super) fn decode(dataset: &Dataset, text: &str) -> Result<Fields, StoreError> {
+pub(super) fn decode(vault: &Vault, dataset: &Dataset, id: &str, text: &str) -> Result<Fields, StoreError> {
     let map: Map<String, Json> =
         serde_json::from_str(text).map_err(|e| StoreError::Corrupt(format!("document of {}: {e}", dataset.name)))?;
     let mut fields = Fields::new();
     for (name, json) in map {
         if let Some(field) = dataset.field(&name) {
+            let json = vault.open(&dataset.name, &name, id, json)?;
             fields.insert(name, decode_value(field, &json));
         }
     }

@@ -11,6 +11,7 @@ use super::rules::matches;
 use super::tables::{self, table};
 use super::txn::Txn;
 use super::values::{self, Fields, State};
+use super::vault::Vault;
 use sqlx::SqliteConnection;
 use zonglan_catalog::dataset::Dataset;
 use zonglan_catalog::error::{Error, ErrorClass, FieldError, Result};
@@ -23,7 +24,7 @@ pub(super) fn parent_of<'a>(dataset: &Dataset, fields: &'a Fields) -> Option<&'a
 /// A child's parent must exist, be open and lie within what the writer may see.
 pub(super) async fn check_parent(txn: &mut Txn, dataset: &Dataset, fields: &Fields, parent: &Access) -> Result<()> {
     let (Some(link), Some(id)) = (&dataset.parent, parent_of(dataset, fields)) else { return Ok(()) };
-    let found = fetch(txn.conn(), &parent.dataset, id).await?;
+    let found = txn.fetch(&parent.dataset, id).await?;
     let message = match found {
         Some(row) if matches(&parent.row_rule, &row.fields) => match row.state {
             State::Open => return Ok(()),
@@ -37,6 +38,7 @@ pub(super) async fn check_parent(txn: &mut Txn, dataset: &Dataset, fields: &Fiel
 /// Fields that must differ between open records and do not. Against `old`, only changed ones.
 pub(super) async fn duplicates(
     conn: &mut SqliteConnection,
+    vault: &Vault,
     dataset: &Dataset,
     fields: &Fields,
     old: Option<&Stored>,
@@ -52,8 +54,8 @@ pub(super) async fn duplicates(
         }
         let mut query = sqlx::QueryBuilder::new(format!("SELECT id FROM {} WHERE state = 'open'", table(dataset)));
         for (name, value) in names.iter().zip(values) {
-            query.push(format!(" AND {} = ", tables::column(dataset, name)));
-            super::rules::push_value(&mut query, value)?;
+            query.push(" AND ");
+            super::rules::push_equal(&mut query, vault, dataset, name, value)?;
         }
         query.push(" LIMIT 2");
         let ids: Vec<String> = query.build_query_scalar().fetch_all(&mut *conn).await.map_err(db)?;
@@ -78,7 +80,7 @@ pub(super) async fn insert(
     parent: Option<&Access>,
     author: &Author,
 ) -> Result<Stored> {
-    let errors = duplicates(txn.conn(), dataset, &fields, None).await?;
+    let errors = txn.duplicates(dataset, &fields, None).await?;
     if !errors.is_empty() {
         return Err(invalid(dataset, errors));
     }
@@ -96,7 +98,7 @@ pub(super) async fn insert(
             fields.insert(key.clone(), Value::Text(pattern.next(txn, dataset, &fields, now).await?));
         }
         let id = fields.get(&key).map(Value::to_text).unwrap_or_default();
-        let doc = values::encode(&fields)?;
+        let doc = values::encode(txn.vault(), dataset, &id, &fields)?;
         let seq: Option<i64> = sqlx::query_scalar(&sql)
             .bind(&id)
             .bind(&doc)
@@ -153,7 +155,7 @@ pub(super) async fn update(
     action: &str,
     author: &Author,
 ) -> Result<Stored> {
-    let doc = values::encode(&fields)?;
+    let doc = values::encode(txn.vault(), dataset, &old.id, &fields)?;
     if doc == old.doc && state == old.state && action == "change" {
         return Ok(old);
     }
