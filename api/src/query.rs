@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use zonglan_catalog::dataset::{Dataset, Field, Sensitivity};
 use zonglan_catalog::error::ErrorClass;
 use zonglan_catalog::search::{Correction, Likeness, SimilarPage, Suggestion};
 use zonglan_catalog::traits::{Cancel, QueryEngine, SearchIndex};
 use zonglan_catalog::{
-    BoundQuery, BoundSearch, Lane, Principal, Query, SearchPage, SearchRequest, Table, Value, bind, bind_search,
+    BoundQuery, BoundSearch, Filter, Lane, Principal, Query, SearchPage, SearchRequest, Table, Value, bind, bind_search,
 };
 
 /// Answers that were computed lately, and the gate in front of the engine.
@@ -133,7 +134,11 @@ impl App {
     pub fn bind(&self, principal: &Principal, query: &Query) -> Result<BoundQuery> {
         let catalogue = self.catalogue();
         let principal = self.current(principal);
-        Ok(bind(&catalogue, catalogue.policy(), &principal, query, self.data_time(&query.dataset))?)
+        let bound = bind(&catalogue, catalogue.policy(), &principal, query, self.data_time(&query.dataset))?;
+        for part in bound.parts() {
+            refuse_sealed(&part.dataset, &part.filter)?;
+        }
+        Ok(bound)
     }
 
     pub fn bind_search(&self, principal: &Principal, request: &SearchRequest) -> Result<BoundSearch> {
@@ -195,9 +200,36 @@ impl App {
         let _permit = self.answers.enter(Lane::Export).await?;
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
-        let mut table = self.columns.query(bound, &cancel).await?;
+        let table = self.columns.query(bound, &cancel).await?;
+        let mut table = self.with_personal(bound, &table).await?.unwrap_or(table);
         table.label(&self.catalogue(), &bound.dataset().name, english);
         Ok(table)
+    }
+
+    /// The rows with personal fields in clear, where the asker's role shows them and the key is
+    /// among the columns: columns hold the masked form only. Never cached.
+    pub async fn with_personal(&self, bound: &BoundQuery, table: &Table) -> Result<Option<Table>> {
+        let part = &bound.parts()[0];
+        let dataset = &part.dataset;
+        if bound.query().rows.is_empty() || table.rows.is_empty() || !crate::store::is_kept(dataset) {
+            return Ok(None);
+        }
+        let at = |name: &str| table.columns.iter().position(|c| c.name == name);
+        let clear = |f: &&Field| f.sensitivity >= Sensitivity::Personal && !bound.masks().contains_key(&f.name);
+        let fields: Vec<(usize, &str)> =
+            dataset.field.iter().filter(clear).filter_map(|f| Some((at(&f.name)?, f.name.as_str()))).collect();
+        let (Some(key), false) = (at(&dataset.key[0]), fields.is_empty()) else { return Ok(None) };
+        let ids: Vec<&str> = table.rows.iter().filter_map(|row| row[key].as_str()).collect();
+        let names: Vec<&str> = fields.iter().map(|(_, name)| *name).collect();
+        let found = self.store.records.clear_fields(dataset, &part.row_rule, &ids, &names).await?;
+        let mut table = table.clone();
+        for row in &mut table.rows {
+            let Some(record) = row[key].as_str().and_then(|id| found.get(id)) else { continue };
+            for (column, name) in &fields {
+                row[*column] = record.get(*name).cloned().unwrap_or_default();
+            }
+        }
+        Ok(Some(table))
     }
 
     pub async fn search(&self, bound: &BoundSearch) -> Result<SearchPage> {
@@ -227,6 +259,16 @@ impl App {
         let _guard = cancel.on_drop();
         Ok(self.index.did_you_mean(bound, &cancel).await?)
     }
+}
+
+/// Columns hold personal fields of registers masked, so no condition can be asked of them there.
+fn refuse_sealed(dataset: &Dataset, filter: &Filter) -> Result<()> {
+    let sealed = |f: &&Field| crate::store::is_kept(dataset) && f.sensitivity >= Sensitivity::Personal;
+    let Some(field) = filter.fields().into_iter().filter_map(|name| dataset.field(name)).find(sealed) else {
+        return Ok(());
+    };
+    let message = format!("「{}」加密保存，不能在统计和分析中作条件 (sealed; not for queries)", field.label.zh);
+    Err(Error::user("query.sealed", message).hint(format!("请在登记列表按完整内容查找：/records/{}", dataset.name)))
 }
 
 /// The error of a computation that several requests waited for.

@@ -34,7 +34,10 @@ pub async fn run(
     ValidatedJson(query): ValidatedJson<Query>,
 ) -> Result<Response> {
     let bound = app.bind(&auth.principal, &query)?;
-    let answer = app.answer(&bound, language.english()).await?;
+    let mut answer = app.answer(&bound, language.english()).await?;
+    if let Some(table) = app.with_personal(&bound, &answer.table).await? {
+        answer.table = Arc::new(table);
+    }
     note_personal_read(&app, &auth.principal, &bound, answer.table.rows.len());
     let mut response = Json(&*answer.table).into_response();
     response.headers_mut().insert("server-timing", timing_of(&answer));
@@ -120,7 +123,10 @@ pub async fn batch(
             REQUEST_ID.scope(id.clone(), async move {
                 let answer = async {
                     let bound = app.bind(&principal, &query)?;
-                    let answer = app.answer(&bound, language.english()).await?;
+                    let mut answer = app.answer(&bound, language.english()).await?;
+                    if let Some(table) = app.with_personal(&bound, &answer.table).await? {
+                        answer.table = Arc::new(table);
+                    }
                     note_personal_read(&app, &principal, &bound, answer.table.rows.len());
                     Ok::<_, Error>(answer)
                 };

@@ -117,7 +117,12 @@ impl RecordStore {
                 };
                 match why {
                     Some(why) => loaded.rejected.push((row, why)),
-                    None => items.push(Item { row, doc: values::encode(self.db.vault(), &dataset, &id, &fields)?, id, fields }),
+                    None => items.push(Item {
+                        row,
+                        doc: values::encode(self.db.vault(), &dataset, &id, &fields)?,
+                        id,
+                        fields,
+                    }),
                 }
             }
             let (dataset, pattern, rule) = (dataset.clone(), pattern.clone(), rule.clone());

@@ -182,7 +182,8 @@ impl CryptoProvider for SoftCrypto {
         });
         let mut bytes = nonce.to_vec();
         let payload = Payload { msg: plain, aad: context };
-        bytes.extend(key.cipher.encrypt(&Nonce::<Sm4Gcm>::from(nonce), payload).expect("a field is shorter than 64 GB"));
+        bytes
+            .extend(key.cipher.encrypt(&Nonce::<Sm4Gcm>::from(nonce), payload).expect("a field is shorter than 64 GB"));
         Sealed { key: key.number, bytes }
     }
 

@@ -38,6 +38,7 @@ fn migrator() -> Migrator {
         (20, "model_runs", include_str!("../../migrations/0020_model_runs.sql")),
         (40, "cases", include_str!("../../migrations/0040_cases.sql")),
         (8, "geo", include_str!("../../migrations/0008_geo.sql")),
+        (50, "protection", include_str!("../../migrations/0050_protection.sql")),
     ];
     let migrations: Vec<_> = list
         .into_iter()

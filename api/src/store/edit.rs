@@ -94,8 +94,11 @@ impl RecordStore {
         errors.extend(checks::references(&mut conn, &catalogue, &dataset, &fields, None).await?);
         if !errors.is_empty() {
             let known = |e: &FieldError| errors.iter().any(|o| o.field == e.field);
-            let fresh: Vec<_> =
-                duplicates(&mut conn, self.db.vault(), &dataset, &fields, None).await?.into_iter().filter(|e| !known(e)).collect();
+            let fresh: Vec<_> = duplicates(&mut conn, self.db.vault(), &dataset, &fields, None)
+                .await?
+                .into_iter()
+                .filter(|e| !known(e))
+                .collect();
             errors.extend(fresh);
             return Err(invalid(&dataset, errors));
         }

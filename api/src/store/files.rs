@@ -166,7 +166,9 @@ impl RecordStore {
         let rules =
             rules.ok_or_else(|| Error::not_found("files.none", format!("「{}」没有附件", access.dataset.label.zh)))?;
         let mut conn = self.db.readers().acquire().await.map_err(db)?;
-        let row = fetch(&mut conn, self.db.vault(), &access.dataset, id).await?.filter(|r| matches(&access.row_rule, &r.fields));
+        let row = fetch(&mut conn, self.db.vault(), &access.dataset, id)
+            .await?
+            .filter(|r| matches(&access.row_rule, &r.fields));
         let row = row.ok_or_else(|| not_found(&access.dataset, id))?;
         let mut writes = access.may_write(Lifecycle::Change).is_ok();
         if !writes {

@@ -1,7 +1,6 @@
 //! Handing over all of a person's work (工作移交), and the clock's part in tasks: what is due soon,
 //! what is overdue, and the reminders of it.
 
-use super::vault::Vault;
 use super::chain::AuditEntry;
 use super::delegations::{self, Delegation};
 use super::error::db;
@@ -11,6 +10,7 @@ use super::tables::{column, table};
 use super::task_rows::{notice, timeliness};
 use super::task_steps;
 use super::tasks::{Tasks, covers, instant, register};
+use super::vault::Vault;
 use super::writes;
 use serde::Serialize;
 use zonglan_catalog::error::{Error, Result};

@@ -179,7 +179,15 @@ impl RecordStore {
         // Where many records match, walking the index of the sort order meets a page of them soon;
         // an index of the filter would have them all sorted first.
         let walk = matches!(total, Total::AtLeast(_));
-        push_where(&mut query, self.db.vault(), access, request, filter, if walk { Use::Sort } else { Use::Filter }, keys.is_empty())?;
+        push_where(
+            &mut query,
+            self.db.vault(),
+            access,
+            request,
+            filter,
+            if walk { Use::Sort } else { Use::Filter },
+            keys.is_empty(),
+        )?;
         match &request.cursor {
             Some(cursor) => push_cursor(&mut query, keys, cursor)?,
             None if request.offset > 100_000 => {
@@ -232,13 +240,12 @@ fn sort_keys(access: &Access, sort: &[String]) -> Result<Vec<Key>> {
             let expression = match name {
                 "created_at" | "updated_at" | "id" => name.to_string(),
                 field if dataset.key.iter().any(|k| k == field) => "id".into(),
-                field if known.contains(field) && access.is_clear(field) && !vault::seals(dataset, field) => column(dataset, field),
+                field if known.contains(field) && access.is_clear(field) && !vault::seals(dataset, field) => {
+                    column(dataset, field)
+                }
                 _ => {
-                    let names: Vec<&str> = known
-                        .iter()
-                        .copied()
-                        .filter(|n| access.is_clear(n) && !vault::seals(dataset, n))
-                        .collect();
+                    let names: Vec<&str> =
+                        known.iter().copied().filter(|n| access.is_clear(n) && !vault::seals(dataset, n)).collect();
                     return Err(Error::user("records.sort", format!("不能按 '{name}' 排序"))
                         .with_hint(format!("可用: id, created_at, updated_at, {}", names.join(", "))));
                 }

@@ -4,7 +4,7 @@
 //! ```text
 //! data/lock                address of the process that holds the directory
 //! data/records.db          SQLite: registers, change log, audit stream, users, jobs, notices
-//! data/keys/               MAC and signing keys, 0600; back them up apart from the rest
+//! data/keys/               keys of MACs, signatures and sealed fields, 0600; back them up apart from the rest
 //! data/checkpoints/*.jsonl signed heads of the sealed streams, a file a day
 //! data/blobs/              attachments and result files by content hash
 //! ```
@@ -35,6 +35,7 @@ mod log;
 mod notices;
 mod numbering;
 mod passwords;
+mod protect;
 mod records;
 mod rules;
 mod runs;
@@ -238,8 +239,13 @@ impl Store {
     /// Puts another catalogue in force; tables and columns that it asks for are added first.
     pub async fn set_catalogue(&self, catalogue: Arc<Catalogue>) -> Result<()> {
         let registers: Vec<Arc<Dataset>> = catalogue.datasets().filter(|d| is_kept(d)).cloned().collect();
-        self.db.write(move |txn| Box::pin(async move { tables::ensure(txn, &registers).await })).await?;
+        let tables = registers.clone();
+        self.db.write(move |txn| Box::pin(async move { tables::ensure(txn, &tables).await })).await?;
         self.catalogue.set(catalogue);
+        let protected = protect::protect(&self.db, &registers).await?;
+        if protected > 0 {
+            tracing::info!(records = protected, "personal fields were sealed");
+        }
         Ok(())
     }
 

@@ -14,9 +14,11 @@ use super::values::{self, Fields, State};
 use super::vault::Vault;
 use serde::Serialize;
 use sqlx::{Row as _, SqliteConnection};
+use std::collections::HashMap;
 use std::sync::Arc;
 use zonglan_catalog::dataset::{Dataset, Lifecycle};
 use zonglan_catalog::error::{Error, FieldError, Result};
+use zonglan_catalog::filter::Filter;
 use zonglan_catalog::load::Catalogue;
 use zonglan_catalog::policy::Principal;
 use zonglan_catalog::traits::Clock;
@@ -186,6 +188,30 @@ impl RecordStore {
         self.entries(&access.dataset, id, |name, value| access.masked(name, value)).await
     }
 
+    /// Personal fields of records in clear, for answers whose rows come from columns, which hold
+    /// them masked. Records outside `rule` are left out.
+    pub async fn clear_fields(
+        &self,
+        dataset: &Dataset,
+        rule: &Filter,
+        ids: &[&str],
+        names: &[&str],
+    ) -> Result<HashMap<String, Fields>> {
+        let list = serde_json::to_string(ids).map_err(Error::internal)?;
+        let sql =
+            format!("SELECT {} FROM {} WHERE id IN (SELECT value FROM json_each(?))", Stored::COLUMNS, table(dataset));
+        let rows = sqlx::query(&sql).bind(list).fetch_all(self.db.readers()).await.map_err(db)?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let mut stored = Stored::read(self.db.vault(), dataset, row)?;
+            if matches(rule, &stored.fields) {
+                stored.fields.retain(|name, _| names.contains(&name.as_str()));
+                found.insert(stored.id, stored.fields);
+            }
+        }
+        Ok(found)
+    }
+
     /// The same for the program itself, unmasked.
     pub(super) async fn history_of(&self, dataset: &Dataset, id: &str) -> Result<Vec<HistoryEntry>> {
         self.entries(dataset, id, |_, value| value.cloned().unwrap_or_default()).await
@@ -203,7 +229,9 @@ impl RecordStore {
             .fetch_all(self.db.readers())
             .await
             .map_err(db)?;
-        let read = |text: Option<&str>| text.map_or_else(|| Ok(Fields::new()), |t| values::decode(self.db.vault(), dataset, id, t));
+        let read = |text: Option<&str>| {
+            text.map_or_else(|| Ok(Fields::new()), |t| values::decode(self.db.vault(), dataset, id, t))
+        };
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
             let (before, after) = (read(row.get("before"))?, read(row.get("after"))?);

@@ -63,8 +63,11 @@ pub(super) fn push_sql(
         && !matches!(filter, Filter::Cmp { op: Op::Eq, .. })
     {
         let label = &definition.label.zh;
-        return Err(Error::user("records.sealed", format!("「{label}」加密保存，只能按完整内容查找 (found whole only)"))
-            .with_hint(format!("请输入完整的{label}，用“等于”条件")));
+        return Err(Error::user(
+            "records.sealed",
+            format!("「{label}」加密保存，只能按完整内容查找 (found whole only)"),
+        )
+        .with_hint(format!("请输入完整的{label}，用“等于”条件")));
     }
     match filter {
         Filter::True => {

@@ -1,6 +1,5 @@
 //! Tasks as rows: made, stepped on and ended inside the write that causes it, with the notices.
 
-use super::vault::Vault;
 use super::error::db;
 use super::list::Row as Stored;
 use super::notices;
@@ -11,6 +10,7 @@ use super::task_steps::{self, Role, Step};
 use super::tasks::{NewTask, SOON, StepInput, covers, instant, text};
 use super::txn::Txn;
 use super::values::{Fields, State};
+use super::vault::Vault;
 use super::writes;
 use sqlx::SqliteConnection;
 use zonglan_catalog::dataset::Dataset;

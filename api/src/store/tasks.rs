@@ -1,7 +1,6 @@
 //! The task store: what somebody has to do, by when, and what became of it. Tasks are rows of the
 //! register `task`, so each step is logged and they show on boards like every other dataset.
 
-use super::vault::Vault;
 use super::CatalogueCell;
 use super::db::Db;
 use super::error::db;
@@ -13,6 +12,7 @@ use super::tables::{column, table};
 use super::task_rows::{create_in, step_in};
 use super::task_steps::{self, Role, Step};
 use super::values::Fields;
+use super::vault::Vault;
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite};
 use std::sync::Arc;

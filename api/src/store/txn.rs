@@ -6,12 +6,12 @@ use super::chain::{
 };
 use super::crypto::CryptoProvider;
 use super::error::{StoreError, db};
-use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
-use std::collections::HashMap;
-use std::sync::Arc;
 use super::list::Row as Stored;
 use super::values::Fields;
 use super::vault::Vault;
+use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
+use std::collections::HashMap;
+use std::sync::Arc;
 use zonglan_catalog::dataset::Dataset;
 use zonglan_catalog::error::{FieldError, Result};
 use zonglan_catalog::traits::Clock;

@@ -3,6 +3,7 @@
 mod flow;
 mod identity;
 mod lists;
+mod protect;
 mod rate;
 mod records;
 mod verify;
