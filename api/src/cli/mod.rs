@@ -7,6 +7,7 @@ mod doctor;
 mod eval;
 mod geo;
 mod ingest;
+mod keys;
 mod model;
 mod output;
 mod policy;
@@ -72,6 +73,9 @@ enum Command {
     /// Explain what somebody may do
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Keys of sealed fields
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Verify the change log and the stores
     Verify(verify::Verify),
     /// Make the demo city
@@ -110,6 +114,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Model(command) => model::run(&common, command)?,
         Command::Catalog(command) => return catalog::run(&common, command),
         Command::Policy(command) => policy::run(&common, command)?,
+        Command::Keys(command) => keys::run(&common, &command)?,
         Command::Verify(args) => return verify::run(&common, &args),
         Command::Demo(args) => demo::run(&common, args)?,
         Command::User(command) => user::run(&common, command)?,
@@ -191,6 +196,7 @@ mod tests {
             "model run security-index --param base_from=2026-01-01 --data d",
             "policy explain leader-310104 read incident",
             "verify --data d",
+            "keys rotate --data d",
             "demo --rows 1000 --seed 7 --until 2026-06-30 --data d",
             "user list --data d",
             "openapi",

@@ -113,7 +113,7 @@ impl SoftCrypto {
         let secret = load_key(&path, fresh)?;
         let signing =
             SigningKey::from_slice(DISTID, &secret).map_err(|e| key_error(&path, io::Error::other(e.to_string())))?;
-        let mut numbers = field_keys(dir).map_err(|e| key_error(dir, e))?;
+        let mut numbers = Self::field_keys(dir)?;
         if numbers.is_empty() {
             // Stores of before this key have nothing sealed by it.
             numbers.push(1);
@@ -123,10 +123,15 @@ impl SoftCrypto {
         Ok(Self { mac, signing, fields })
     }
 
+    /// The numbers of the keys of fields, in order.
+    pub fn field_keys(dir: &Path) -> Result<Vec<u32>> {
+        field_keys(dir).map_err(|e| key_error(dir, e))
+    }
+
     /// Adds a key of fields, which seals from the next opening on; returns its number. Older keys
     /// stay: the change log is never written again.
     pub fn rotate(dir: &Path) -> Result<u32> {
-        let next = field_keys(dir).map_err(|e| key_error(dir, e))?.last().map_or(1, |last| last + 1);
+        let next = Self::field_keys(dir)?.last().map_or(1, |last| last + 1);
         load_key(&field_path(dir, next), true)?;
         Ok(next)
     }
@@ -136,7 +141,6 @@ fn field_path(dir: &Path, number: u32) -> std::path::PathBuf {
     dir.join(format!("{FIELD_KEY}{number}.key"))
 }
 
-/// The numbers of the keys of fields, in order.
 fn field_keys(dir: &Path) -> io::Result<Vec<u32>> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir)? {

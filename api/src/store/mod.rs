@@ -168,6 +168,8 @@ pub struct Store {
     pub runs: Runs,
     pub blobs: DiskBlobs,
     pub crypto: Signer,
+    /// Records whose personal fields were sealed anew when the store was opened.
+    pub protected: u64,
     catalogue: CatalogueCell,
     dir: Arc<PathBuf>,
     lock: Arc<Mutex<DataLock>>,
@@ -199,7 +201,8 @@ impl Store {
         };
         let identity = Identity::open(db.clone(), clock.clone(), options.identity).await?;
         let notices = Notices::new(db.clone(), clock.clone());
-        let store = Self {
+        let mut store = Self {
+            protected: 0,
             grants: Grants::new(db.clone(), identity.clone(), clock.clone()),
             searches: Searches::new(db.clone(), clock.clone()),
             tasks: Tasks {
@@ -223,7 +226,7 @@ impl Store {
             log,
             db,
         };
-        store.set_catalogue(catalogue).await?;
+        store.protected = store.put_catalogue(catalogue).await?;
         Ok(store)
     }
 
@@ -238,6 +241,11 @@ impl Store {
 
     /// Puts another catalogue in force; tables and columns that it asks for are added first.
     pub async fn set_catalogue(&self, catalogue: Arc<Catalogue>) -> Result<()> {
+        self.put_catalogue(catalogue).await.map(|_| ())
+    }
+
+    /// Returns how many records had to be sealed.
+    async fn put_catalogue(&self, catalogue: Arc<Catalogue>) -> Result<u64> {
         let registers: Vec<Arc<Dataset>> = catalogue.datasets().filter(|d| is_kept(d)).cloned().collect();
         let tables = registers.clone();
         self.db.write(move |txn| Box::pin(async move { tables::ensure(txn, &tables).await })).await?;
@@ -246,7 +254,7 @@ impl Store {
         if protected > 0 {
             tracing::info!(records = protected, "personal fields were sealed");
         }
-        Ok(())
+        Ok(protected)
     }
 
     /// Tells the lock file where the server listens.
