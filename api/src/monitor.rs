@@ -24,13 +24,16 @@ const SLOW: f64 = 1_000.0;
 struct Sample {
     kind: &'static str,
     name: String,
+    /// What a reader calls it.
+    label: String,
     value: f64,
     state: &'static str,
 }
 
 impl Sample {
     fn new(kind: &'static str, name: impl Into<String>, value: f64, bad: bool) -> Self {
-        Self { kind, name: name.into(), value, state: if bad { "warning" } else { "ok" } }
+        let name = name.into();
+        Self { kind, label: name.clone(), name, value, state: if bad { "warning" } else { "ok" } }
     }
 }
 
@@ -104,7 +107,8 @@ fn samples(app: &App, before: &Seen, now: &Seen) -> Vec<Sample> {
         let state = QueryEngine::state(&app.columns, &dataset.name);
         rows += state.rows;
         if state.rows > 0 {
-            out.push(Sample::new("dataset", dataset.name.clone(), state.rows as f64, false));
+            let sample = Sample::new("dataset", dataset.name.clone(), state.rows as f64, false);
+            out.push(Sample { label: dataset.label.zh.clone(), ..sample });
         }
     }
     out.push(Sample::new("store", "rows", rows as f64, false));
@@ -123,7 +127,7 @@ async fn write(app: &App, dataset: Arc<Dataset>, samples: Vec<Sample>) -> zongla
             ("id".to_string(), text(&id(slot, sample))),
             ("at".to_string(), Value::Instant(slot)),
             ("kind".to_string(), text(sample.kind)),
-            ("name".to_string(), text(&sample.name)),
+            ("name".to_string(), text(&sample.label)),
             ("value".to_string(), Value::Float(sample.value)),
             ("state".to_string(), text(sample.state)),
         ]);

@@ -124,6 +124,17 @@ impl ChartSpec {
         Some((low, high))
     }
 
+    /// Whether the value axis starts at zero. Bars and areas always do; lines that all run high
+    /// above zero would lie flat on each other, so their axis starts near them.
+    pub fn from_zero(&self) -> bool {
+        if self.kind != ElementKind::Line || self.stacked {
+            return true;
+        }
+        let all = || self.series.iter().flat_map(|s| s.values.iter().copied().flatten());
+        let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+        !(low > 0.0 && high > low && high - low < 0.3 * high)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.points.is_empty() && self.extent().is_none()
     }
@@ -144,18 +155,25 @@ fn dataset_of<'a>(catalogue: &'a Catalogue, id: &str, query: &Query) -> Result<&
         .ok_or_else(|| Error::Panel { panel: id.to_string(), reason: format!("没有数据集 '{}'", query.dataset) })
 }
 
-/// The decimals that a column's values carry.
+/// The decimals in which a column's values are written: those that they carry, but none for whole
+/// numbers that are kept with three or more, and two where such numbers are large.
 pub fn digits_of(table: &Table, column: usize) -> u8 {
-    table
-        .rows
-        .iter()
-        .find_map(|row| match row.get(column)? {
+    let values = || table.rows.iter().filter_map(|row| row.get(column));
+    let carried = values()
+        .find_map(|value| match value {
             Value::Int(_) => Some(0),
             Value::Decimal { scale, .. } => Some(*scale),
             Value::Float(_) => Some(2),
             _ => None,
         })
-        .unwrap_or(0)
+        .unwrap_or(0);
+    let numbers = || values().filter_map(Value::as_f64);
+    match carried {
+        0..3 => carried,
+        _ if numbers().all(|x| x.fract() == 0.0) => 0,
+        _ if numbers().any(|x| x.abs() >= 10.0) => 2,
+        _ => carried,
+    }
 }
 
 /// What a period compared with is called.
@@ -242,9 +260,15 @@ impl Builder<'_> {
         if matches!(self.element.kind, ElementKind::Ranking | ElementKind::Cloud)
             || (self.element.kind == ElementKind::Bar && self.element.limit.is_some() && !spec.ordered)
         {
-            rank(&mut spec, self.element.limit);
+            // A ranking goes the way its query is ordered: the lowest first where that is asked.
+            let upwards = self.element.kind == ElementKind::Ranking && self.query.order.first() == self.first_measure();
+            rank(&mut spec, self.element.limit, upwards);
         }
         Ok(spec)
+    }
+
+    fn first_measure(&self) -> Option<&String> {
+        self.element.measures.first().or(self.query.measures.first())
     }
 
     fn unit(&self, column: usize) -> String {
@@ -456,10 +480,11 @@ impl Builder<'_> {
                 }
             }
             let category = self.category(split, key);
+            let color = self.code_color(column, &text).or_else(|| Color::of_level(&category.label));
             spec.series.push(Series {
                 name: category.label,
                 role: SeriesRole::Main,
-                color: self.code_color(column, &text).unwrap_or_else(|| Color::series(n)),
+                color: color.unwrap_or_else(|| Color::series(n)),
                 unit: spec.unit.clone(),
                 digits,
                 cell: category.cell,

@@ -91,10 +91,10 @@ fn category_axis(spec: &ChartSpec) -> Json {
     })
 }
 
-fn value_axis(spec: &ChartSpec) -> Json {
+fn value_axis() -> Json {
     json!({
         "type": "value",
-        "name": spec.unit,
+        // The unit stands in the head of the panel.
         "nameTextStyle": {"color": "$muted", "fontSize": SMALL, "align": "right"},
         "nameGap": 10,
         "splitNumber": 4,
@@ -113,7 +113,7 @@ fn legend(spec: &ChartSpec) -> Json {
 }
 
 fn frame(spec: &ChartSpec) -> Json {
-    json!({"left": 4, "right": 18, "top": if spec.series.len() > 1 || !spec.unit.is_empty() { 32 } else { 12 }, "bottom": 4,
+    json!({"left": 4, "right": 18, "top": if spec.series.len() > 1 { 32 } else { 12 }, "bottom": 4,
            "outerBoundsMode": "same", "outerBoundsContain": "axisLabel"})
 }
 
@@ -123,20 +123,23 @@ fn tip(trigger: &str) -> Json {
 
 fn line(spec: &ChartSpec) -> Json {
     let mains = spec.series.iter().filter(|s| s.role == SeriesRole::Main).count();
+    let from_zero = spec.from_zero();
     let series: Vec<Json> = spec
         .series
         .iter()
         .enumerate()
         .map(|(n, s)| {
             let reference = s.role == SeriesRole::Reference;
+            // A point without neighbours would not be seen without its mark.
+            let known = s.values.iter().flatten().count();
             let mut one = json!({
-                "type": "line", "name": s.name, "data": items(spec, n), "symbol": "circle", "symbolSize": 7, "showSymbol": spec.categories.len() <= 14 && !reference,
+                "type": "line", "name": s.name, "data": items(spec, n), "symbol": "circle", "symbolSize": 7, "showSymbol": known <= 14 && !reference,
                 "color": s.color,
                 "lineStyle": {"width": if reference { 1.75 } else { 2.75 }, "type": if reference { "dashed" } else { "solid" }},
                 "z": if reference { 2 } else { 3 },
                 "emphasis": {"focus": "none", "lineStyle": {"width": if reference { 1.75 } else { 2.75 }}},
             });
-            if (spec.stacked || mains == 1) && !reference {
+            if (spec.stacked || mains == 1) && from_zero && !reference {
                 one["areaStyle"] = json!({"opacity": if spec.stacked { 0.55 } else { 0.14 }});
             }
             if spec.stacked && !reference {
@@ -147,7 +150,11 @@ fn line(spec: &ChartSpec) -> Json {
         .collect();
     let mut x = category_axis(spec);
     x["boundaryGap"] = json!(false);
-    json!({"grid": frame(spec), "legend": legend(spec), "tooltip": tip("axis"), "xAxis": x, "yAxis": value_axis(spec), "series": series})
+    let mut y = value_axis();
+    if !from_zero {
+        y["scale"] = json!(true);
+    }
+    json!({"grid": frame(spec), "legend": legend(spec), "tooltip": tip("axis"), "xAxis": x, "yAxis": y, "series": series})
 }
 
 /// Names of periods read along the foot; other names need room and go to the side.
@@ -179,7 +186,7 @@ fn bar(spec: &ChartSpec) -> Json {
             one
         })
         .collect();
-    let (mut category, mut value) = (category_axis(spec), value_axis(spec));
+    let (mut category, mut value) = (category_axis(spec), value_axis());
     let mut grid = frame(spec);
     if upright {
         return json!({"grid": grid, "legend": legend(spec), "tooltip": tip("axis"), "xAxis": category, "yAxis": value, "series": series});
@@ -209,7 +216,11 @@ fn pie(spec: &ChartSpec) -> Json {
         .iter()
         .enumerate()
         .map(|(i, category)| {
-            let color = if category.cell.is_none() { Color::Reference } else { Color::series(i) };
+            let color = match Color::of_level(&category.label) {
+                _ if category.cell.is_none() => Color::Reference,
+                Some(level) => level,
+                None => Color::series(i),
+            };
             let mut one = json!({"name": category.label, "value": series.values[i], "itemStyle": {"color": color}});
             if let Some(cell) = spec.cell(i, 0) {
                 one["cell"] = cell;
@@ -232,9 +243,9 @@ fn pie(spec: &ChartSpec) -> Json {
             "labelLine": {"length": 8, "length2": 10, "lineStyle": {"color": "$muted"}},
             "emphasis": {"scaleSize": 4},
         }],
-        // Narrow panels keep the names whole and shrink the ring.
-        "media": [{"query": {"maxWidth": 420}, "option": {"series": [{"radius": [44, 66], "label": {"fontSize": 12}, "labelLine": {"length": 5, "length2": 4}}],
-            "title": {"textStyle": {"fontSize": 17}}}}],
+        // Narrow panels keep the names whole: the share goes below the name, the ring shrinks.
+        "media": [{"query": {"maxWidth": 480}, "option": {"series": [{"radius": ["40%", "58%"], "label": {"fontSize": 13, "lineHeight": 15, "formatter": "@share2"}, "labelLine": {"length": 5, "length2": 4}}],
+            "title": {"textStyle": {"fontSize": 16}, "itemGap": 1}}}],
     })
 }
 

@@ -50,7 +50,7 @@ pub fn figure(value: &Value, lang: Lang) -> (String, &'static str) {
         Value::Int(n) if lang == Lang::Zh && n.unsigned_abs() >= 1_000_000 => (decimal(*n as f64 / 1e4, 2), "万"),
         Value::Int(n) => (integer(*n), ""),
         Value::Decimal { units, scale } => {
-            let text = zonglan_catalog::value::decimal_text(*units, *scale);
+            let text = short_decimal(*units, *scale);
             let x = value.as_f64().unwrap_or_default();
             if lang == Lang::Zh && x.abs() >= 1e8 {
                 (decimal(x / 1e8, 2), "亿")
@@ -70,6 +70,21 @@ pub fn figure(value: &Value, lang: Lang) -> (String, &'static str) {
         Value::Float(x) => (decimal(*x, 2), ""),
         other => (other.to_text(), ""),
     }
+}
+
+/// A decimal without digits that say nothing: three and more are kept below ten only, and a
+/// fraction of zeros not at all.
+fn short_decimal(units: i64, scale: u8) -> String {
+    let text = zonglan_catalog::value::decimal_text(units, scale);
+    if scale < 3 {
+        return text;
+    }
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    if part.bytes().all(|b| b == b'0') {
+        return whole.to_string();
+    }
+    let x = units as f64 / 10f64.powi(i32::from(scale));
+    if x.abs() < 10.0 { text.clone() } else { format!("{x:.2}") }
 }
 
 /// A relative change: `+12.3%`, `−4.0%`; none is `–`.
@@ -137,6 +152,9 @@ mod tests {
         assert_eq!(figure(&Value::Int(24_870_895), Lang::En), ("24,870,895".into(), ""));
         assert_eq!(figure(&Value::Decimal { units: 9_745, scale: 2 }, Lang::Zh), ("97.45".into(), ""));
         assert_eq!(figure(&Value::Decimal { units: -5, scale: 2 }, Lang::Zh), ("−0.05".into(), ""));
+        assert_eq!(figure(&Value::Decimal { units: 150_002_000, scale: 3 }, Lang::Zh), ("150,002".into(), ""));
+        assert_eq!(figure(&Value::Decimal { units: 12_878_196, scale: 4 }, Lang::Zh), ("1,287.82".into(), ""));
+        assert_eq!(figure(&Value::Decimal { units: 1_786, scale: 4 }, Lang::Zh), ("0.1786".into(), ""));
         assert_eq!(figure(&Value::Null, Lang::Zh), ("–".into(), ""));
     }
 

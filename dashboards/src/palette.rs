@@ -30,6 +30,8 @@ pub enum Color {
     /// Text on a step of the ramp.
     OnRamp(usize),
     NoData,
+    /// A grade of danger: red, orange, yellow, blue, green.
+    Level(&'static str),
     /// `#rrggbb` from a code list.
     Fixed(String),
 }
@@ -58,6 +60,11 @@ const TOKENS: &[(&str, &str, &str)] = &[
     ("series-4", "#f58fb8", "#c2457c"),
     ("series-5", "#b8d36a", "#6a8a12"),
     ("series-6", "#9fb3d1", "#5f7391"),
+    ("level-red", "#ff6b6b", "#c62828"),
+    ("level-orange", "#ff9a57", "#b85400"),
+    ("level-yellow", "#ffd24a", "#8f6b00"),
+    ("level-blue", "#4fb8ff", "#0b72d9"),
+    ("level-green", "#35d0ac", "#00876c"),
     ("ramp-0", "#12304f", "#dcebfa"),
     ("ramp-1", "#174a78", "#b5d5f4"),
     ("ramp-2", "#1d6aa5", "#82b8ea"),
@@ -77,6 +84,22 @@ impl Color {
         Self::Series(n)
     }
 
+    /// The colour that a name itself stands for: grades of warnings and risks, good and bad
+    /// tendencies. A red level in green would mislead.
+    pub fn of_level(name: &str) -> Option<Self> {
+        Some(match name.trim_end_matches("预警").trim_end_matches("等级") {
+            "红" | "红色" | "高风险" | "red" => Self::Level("red"),
+            "橙" | "橙色" | "orange" => Self::Level("orange"),
+            "黄" | "黄色" | "中风险" | "yellow" => Self::Level("yellow"),
+            "蓝" | "蓝色" | "低风险" | "blue" => Self::Level("blue"),
+            "绿" | "绿色" | "正常" | "green" | "normal" => Self::Level("green"),
+            "负面" | "负面文本" | "negative" => Self::Bad,
+            "正面" | "正面文本" | "positive" => Self::Good,
+            "未知" | "不确定" | "中性" | "unknown" | "neutral" | "uncertain" => Self::Reference,
+            _ => return None,
+        })
+    }
+
     /// The name in CSS (`--name`) and in chart options (`$name`).
     pub fn token(&self) -> String {
         match self {
@@ -92,6 +115,7 @@ impl Color {
             Self::Ramp(step) => format!("ramp-{}", (*step).min(RAMP_STEPS - 1)),
             Self::OnRamp(step) => format!("on-ramp-{}", (*step).min(RAMP_STEPS - 1)),
             Self::NoData => "no-data".into(),
+            Self::Level(name) => format!("level-{name}"),
             Self::Fixed(hex) => hex.clone(),
         }
     }

@@ -5,7 +5,7 @@ use crate::pages::Lang;
 
 /// Largest first; what is beyond `keep` becomes one slice 其他 that leads nowhere.
 pub(super) fn fold_slices(spec: &mut ChartSpec, keep: usize, lang: Lang) {
-    sort_by_value(spec);
+    sort_by_value(spec, false);
     let count = spec.categories.len();
     if count <= keep {
         return;
@@ -21,9 +21,9 @@ pub(super) fn fold_slices(spec: &mut ChartSpec, keep: usize, lang: Lang) {
     }
 }
 
-/// Sorts and keeps the first `limit`.
-pub(super) fn rank(spec: &mut ChartSpec, limit: Option<usize>) {
-    sort_by_value(spec);
+/// Sorts, the largest first unless `upwards`, and keeps the first `limit`.
+pub(super) fn rank(spec: &mut ChartSpec, limit: Option<usize>, upwards: bool) {
+    sort_by_value(spec, upwards);
     let keep = limit.unwrap_or(spec.categories.len());
     spec.categories.truncate(keep);
     for series in &mut spec.series {
@@ -31,10 +31,12 @@ pub(super) fn rank(spec: &mut ChartSpec, limit: Option<usize>) {
     }
 }
 
-pub(super) fn sort_by_value(spec: &mut ChartSpec) {
+pub(super) fn sort_by_value(spec: &mut ChartSpec, upwards: bool) {
     let Some(main) = spec.series.iter().find(|s| s.role == SeriesRole::Main) else { return };
     let mut order: Vec<usize> = (0..spec.categories.len()).collect();
-    let value = |i: &usize| main.values[*i].unwrap_or(f64::NEG_INFINITY);
+    // What has no value comes last either way.
+    let sign = if upwards { -1.0 } else { 1.0 };
+    let value = |i: &usize| main.values[*i].map_or(f64::NEG_INFINITY, |v| v * sign);
     order.sort_by(|a, b| value(b).total_cmp(&value(a)));
     spec.categories = order.iter().map(|&i| spec.categories[i].clone()).collect();
     let reordered: Vec<Vec<Option<f64>>> =

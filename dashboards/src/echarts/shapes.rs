@@ -109,7 +109,7 @@ pub fn scatter(spec: &ChartSpec) -> Json {
         })
         .collect();
     let axis = |n: usize, name: &str| {
-        let mut axis = value_axis(spec);
+        let mut axis = value_axis();
         let s = &spec.series[n];
         axis["name"] = json!(if s.unit.is_empty() { s.name.clone() } else { format!("{} ({})", s.name, s.unit) });
         axis["scale"] = json!(true);

@@ -127,7 +127,8 @@ fn draw<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Ca
 /// Value axis on round numbers that hold zero and all values.
 fn value_range(spec: &ChartSpec) -> Vec<f64> {
     let all = || spec.series.iter().flat_map(|s| s.values.iter().copied().flatten());
-    let (low, mut high) = (all().fold(0.0, f64::min), all().fold(0.0, f64::max));
+    let start = if spec.from_zero() { 0.0 } else { f64::INFINITY };
+    let (low, mut high) = (all().fold(start, f64::min), all().fold(0.0, f64::max));
     if spec.stacked {
         let sum = |i: usize| {
             spec.series.iter().filter(|s| s.role == SeriesRole::Main).filter_map(|s| s.values[i]).sum::<f64>()

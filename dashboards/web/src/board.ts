@@ -226,7 +226,7 @@ function draw(slot: Slot): void {
     body.replaceChildren(h("p", null, text));
   };
   const unit = el.querySelector<HTMLElement>(".panel-unit");
-  if (unit) unit.textContent = ["choropleth", "ranking", "bar", "grid", "funnel", "calendar", "radar", "cloud"].includes(panel.kind) && panel.unit !== "%" ? (panel.unit ?? "") : "";
+  if (unit) unit.textContent = ["choropleth", "ranking", "line", "bar", "grid", "funnel", "calendar", "radar", "cloud"].includes(panel.kind) && (panel.unit !== "%" || panel.kind === "line" || panel.kind === "bar") ? (panel.unit ?? "") : "";
   if (panel.meta.error) return empty("failed", panel.meta.error);
   el.dataset.state = "ready";
   const show = (...nodes: Node[]) => {
@@ -256,10 +256,15 @@ function draw(slot: Slot): void {
   if (panel.table && !panel.table.rows.length) return empty("empty", none);
   if (tables && panel.table) return show(table(panel.table));
   if (panel.kind === "ranking") {
-    show(ranking(panel, (cell, label) => picked(panel, cell, label)));
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
+    show(ranking(panel, body.clientWidth / rem, (cell, label) => picked(panel, cell, label)));
     return trim(body);
   }
-  if (panel.kind === "cloud") return panel.ranking?.length ? show(cloud(panel, (cell, label) => picked(panel, cell, label))) : empty("empty", none);
+  if (panel.kind === "cloud") {
+    if (!panel.ranking?.length) return empty("empty", none);
+    show(cloud(panel, (cell, label) => picked(panel, cell, label)));
+    return trim(body);
+  }
   if (!panel.option) return empty("empty", none);
   if (!slot.chart) {
     const box = h("div", { class: "chart", role: "img", "aria-label": String((panel.option.aria as { label?: { description?: string } } | undefined)?.label?.description ?? panel.title) });
@@ -272,7 +277,7 @@ function draw(slot: Slot): void {
 
 /** Rankings, and feeds on walls, show whole rows only. */
 function trim(body: HTMLElement): void {
-  const list = body.querySelector<HTMLElement>(".feed, .ranking");
+  const list = body.querySelector<HTMLElement>(".feed, .ranking, .cloud");
   if (!list || getComputedStyle(list).overflowY !== "hidden") return;
   const bottom = list.getBoundingClientRect().bottom;
   for (const item of Array.from(list.children) as HTMLElement[]) item.hidden = false;
@@ -346,7 +351,7 @@ function clock(): void {
 function repaint(): void {
   for (const slot of slots.values()) {
     slot.chart?.paint();
-    if (slot.panel?.kind === "feed" || slot.panel?.kind === "ranking") trim(slot.body);
+    if (["feed", "ranking", "cloud"].includes(slot.panel?.kind ?? "")) trim(slot.body);
   }
 }
 

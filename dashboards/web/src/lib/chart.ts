@@ -2,7 +2,7 @@
 // picture with more pixels. Only the parts that boards use are bundled.
 
 import { BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart } from "echarts/charts";
-import { AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent, VisualMapContinuousComponent, VisualMapPiecewiseComponent } from "echarts/components";
+import { AriaComponent, CalendarComponent, GeoComponent, GraphicComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent, VisualMapContinuousComponent, VisualMapPiecewiseComponent } from "echarts/components";
 import { type ECharts, getMap, init, registerMap, use } from "echarts/core";
 import { LabelLayout } from "echarts/features";
 import { CanvasRenderer } from "echarts/renderers";
@@ -10,7 +10,7 @@ import { h, t } from "./dom";
 import { amount, decimal } from "./format";
 import type { Cell, Json } from "./types";
 
-use([BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart, AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent,
+use([BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart, AriaComponent, CalendarComponent, GeoComponent, GraphicComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent,
   VisualMapContinuousComponent, VisualMapPiecewiseComponent, LabelLayout, CanvasRenderer]);
 
 interface Extra {
@@ -129,6 +129,7 @@ function formatters(extra: Extra): Record<string, unknown> {
     day,
     stage: (p: Param) => `${p.name}  ${decimal(p.value as number, extra.series[0]?.digits ?? 0)}`,
     value: (p: Param) => decimal(p.value as number, extra.series[p.seriesIndex]?.digits ?? 0),
+    share2: (p: Param) => `${p.name}\n${(p.percent ?? 0).toFixed(1)}%`,
     share: (p: Param) => `${p.name} ${(p.percent ?? 0).toFixed(1)}%`,
     region: (p: Param) => (p.data?.title ? `${p.data.title}\n${p.data.text ?? ""}` : short(names.get(p.name) ?? p.name)),
   };
@@ -176,6 +177,7 @@ export class Chart {
       const color = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
       option.tooltip = { className: "tip-frame", backgroundColor: color("raised"), borderColor: color("line"), borderWidth: 1, padding: [8, 12], textStyle: { color: color("text") }, ...(option.tooltip as object) };
     }
+    if (this.chart) crop(option, this.chart.getHeight());
     this.chart?.setOption(option as never, { notMerge: true });
   }
 
@@ -225,6 +227,27 @@ export class Chart {
     this.chart?.dispose();
     this.chart = null;
   }
+}
+
+interface Axis {
+  type?: string;
+  show?: boolean;
+  data?: unknown[];
+}
+
+/** Bars that lie need room for their names: what does not fit is left out, and said. */
+function crop(option: Record<string, unknown>, height: number): void {
+  const [names, values, series] = [option.yAxis as Axis | undefined, option.xAxis as Axis | undefined, option.series as { type?: string; stack?: string; data?: unknown[] }[] | undefined];
+  if (names?.type !== "category" || !names.data || !series?.length || series.some((s) => s.type !== "bar")) return;
+  const side = series.some((s) => s.stack) ? 1 : series.length;
+  const [top, bottom] = [Number((option.grid as { top?: number } | undefined)?.top ?? 0), values?.show === false ? 4 : 26];
+  const room = Math.max(2, Math.floor((height - top - bottom) / Math.max(19, 7 * side + 6)));
+  const all = names.data.length;
+  if (all <= room) return;
+  names.data = names.data.slice(0, room);
+  for (const one of series) one.data = one.data?.slice(0, room);
+  const style = getComputedStyle(document.documentElement);
+  option.graphic = { type: "text", right: 6, bottom: values?.show === false ? 2 : 28, silent: true, style: { text: t(`共 ${all} 项，显示 ${room} 项`, `${room} of ${all}`), fontSize: 12, fill: style.getPropertyValue("--muted").trim() } };
 }
 
 /** A map that is only a rectangle: the ground of points outside the city. */

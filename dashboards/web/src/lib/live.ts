@@ -35,6 +35,16 @@ export function watch(datasets: string[], tick: (versions: Versions) => void, st
     source.onerror = again;
   };
   connect();
+  // A page that was left keeps its stream open in the back-forward cache; a browser opens six
+  // connections to a server, so the seventh board would wait for the first.
+  window.addEventListener("pagehide", () => {
+    window.clearTimeout(timer);
+    open?.close();
+    open = null;
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) connect();
+  });
   window.addEventListener("online", () => {
     window.clearTimeout(timer);
     delay = FIRST_DELAY;

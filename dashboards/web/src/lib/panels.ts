@@ -48,7 +48,8 @@ export function number(panel: Panel): HTMLElement[] {
   if (!n) return [];
   const figure = h("a", { class: "figure", href: panel.href }, h("b", { class: "num" }, n.text), h("span", null, n.scale + n.unit));
   const changes = h("dl", { class: "changes" }, n.comparisons.map((c) => [h("dt", null, c.label), h("dd", null, change(c))]).flat());
-  return [figure, h("div", { class: "figure-foot" }, changes, spark(n.spark))];
+  const line = spark(n.spark);
+  return n.comparisons.length || line ? [figure, h("div", { class: "figure-foot" }, changes, line)] : [figure];
 }
 
 /** A line without axes; its last point is marked. */
@@ -68,7 +69,14 @@ function spark(values: (number | null)[]): Node | null {
     svg("path", { d: line }));
 }
 
-export function ranking(panel: Panel, pick: (cell: Cell, label: string) => void): HTMLElement {
+/** Width of a text in characters of the Chinese kind; a Latin letter is half as wide. */
+const width = (text: string): number => [...text].reduce((sum, c) => sum + (c < "\u2e80" ? 0.55 : 1), 0);
+
+/** `room`: the width of the box in rem. */
+export function ranking(panel: Panel, room: number, pick: (cell: Cell, label: string) => void): HTMLElement {
+  // A narrow box has no room for bars: name, figure and change say it.
+  const narrow = room < 19;
+  const short = (c: Comparison): Comparison => (narrow ? { ...c, text: c.text.replace(" 个百分点", " 点") } : c);
   const rows = (panel.ranking ?? []).map((row) => {
     const bar = h("i", null);
     bar.style.width = `${Math.max(0.5, row.share * 100)}%`;
@@ -82,13 +90,11 @@ export function ranking(panel: Panel, pick: (cell: Cell, label: string) => void)
       },
     },
     h("span", { class: "place num" }, row.rank), h("span", { class: "name", title: row.label }, row.label), h("span", { class: "track", "aria-hidden": "true" }, bar),
-    h("span", { class: "value num" }, row.text), h("span", { class: "change" }, row.change ? change(row.change) : null));
+    h("span", { class: "value num" }, row.text), h("span", { class: "change", title: row.change?.text }, row.change ? change(short(row.change)) : null));
   });
   const points = panel.ranking?.some((row) => (row.change?.text.length ?? 0) > 8);
-  // A Latin letter is half as wide as a Chinese character.
-  const width = (text: string) => [...text].reduce((sum, c) => sum + (c < "\u2e80" ? 0.5 : 1), 0);
   const long = panel.ranking?.some((row) => width(row.label) > 5);
-  return h("ol", { class: `ranking${points ? " wide" : ""}${long ? " long" : ""}` }, rows);
+  return h("ol", { class: `ranking${narrow ? " narrow" : `${points ? " wide" : ""}${long ? " long" : ""}`}` }, rows);
 }
 
 /** Words, the larger the more; order and size say the same. */
@@ -114,18 +120,27 @@ export function gauge(panel: Panel): HTMLElement[] {
   return [h("div", { class: "gauge" }, dial, figure), changes];
 }
 
+/** The newest rows. Columns are as wide as their texts; what reads longest takes the rest. */
 export function feed(panel: Panel): HTMLElement {
   const { columns, rows, hrefs } = panel.rows ?? { columns: [], rows: [] };
-  const at = (name: string) => columns.findIndex((c) => c.name === name);
-  const role = (name: string) => (name.endsWith("_at") || name.endsWith("_on") ? "time" : name === "district" || name === "status" ? name : name === "category" || name === "kind" || name === "type" ? "kind" : "where");
-  return h("ul", { class: "feed" }, rows.map((row, i) =>
-    h("li", null, h("a", { href: hrefs?.[i] }, columns.map((column) => {
-      const text = row[at(column.name)] ?? "";
-      const kind = role(column.name);
+  const roles = columns.map(({ name }, i) => {
+    if (rows.some((row) => /^\d{4}-\d\d-\d\d/.test(row[i] ?? ""))) return "time";
+    if (name === "district" || name === "status") return name;
+    return name === "category" || name === "kind" || name === "type" ? "kind" : "where";
+  });
+  const widest = columns.map((_, i) => Math.max(2, ...rows.map((row) => width(row[i] ?? ""))));
+  const long = Math.max(...widest.filter((_, i) => roles[i] !== "time"));
+  const track = (i: number) => (roles[i] === "time" ? "3rem" : (widest[i] ?? 0) === long || (widest[i] ?? 0) > 12 ? "minmax(0,1fr)" : `minmax(0,${((widest[i] ?? 0) * 0.96 + 0.3).toFixed(1)}rem)`);
+  const list = h("ul", { class: "feed" }, rows.map((row, i) =>
+    h("li", null, h("a", { href: hrefs?.[i] }, columns.map((_, n) => {
+      const text = row[n] ?? "";
       // The date is the board's; the feed tells the hour, older rows the day.
-      if (kind === "time") return h("time", { class: "num", title: text }, sameDay(text, rows[0]?.[at(column.name)]) ? text.slice(11) : text.slice(5, 10));
-      return h("span", { class: kind, title: kind === "where" ? text : undefined }, text);
+      if (roles[n] === "time") return h("time", { class: "num", title: text }, (sameDay(text, rows[0]?.[n]) && text.slice(11)) || text.slice(5, 10));
+      return h("span", { class: `${roles[n]}${widest[n] === long ? " main" : ""}`, title: text }, text);
     })))));
+  list.style.setProperty("--cols", columns.map((_, i) => track(i)).join(" "));
+  list.style.setProperty("--cols-narrow", columns.map((_, i) => i).filter((i) => widest[i] === long || (roles[i] !== "district" && roles[i] !== "status")).map(track).join(" "));
+  return list;
 }
 
 function sameDay(a: string, b: string | undefined): boolean {
