@@ -71,6 +71,9 @@ pub struct View {
 /// A query with its binding, or why the asker may not have it.
 type Bound = (Query, Result<BoundQuery, String>);
 
+/// Query and answer by the query's name, or why there is no answer.
+pub type Answers = BTreeMap<String, Result<(Query, Arc<Table>), String>>;
+
 /// Who may see one district only starts there: maps and rankings then go one level down.
 pub fn at_home(principal: &Principal, board: &Board, params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut params = params.clone();
@@ -137,6 +140,24 @@ impl View {
     /// Changes whenever the frame would.
     pub fn etag(&self) -> String {
         self.key[..12].iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// All answers of the board, each or why there is none.
+    pub async fn all_answers(&self, app: &App) -> Answers {
+        let english = self.lang == Lang::En;
+        let mut running = FuturesUnordered::new();
+        let mut answers = Answers::new();
+        for (name, (query, bound)) in &self.queries {
+            match bound {
+                Ok(bound) => running.push(async move { (name, query, app.answer(bound, english).await) }),
+                Err(reason) => drop(answers.insert(name.clone(), Err(reason.clone()))),
+            }
+        }
+        while let Some((name, query, answer)) = running.next().await {
+            let answer = answer.map(|a| (query.clone(), a.table)).map_err(|e| e.problem().detail);
+            answers.insert(name.clone(), answer);
+        }
+        answers
     }
 
     /// The answers that a panel needs, for its image.

@@ -3,9 +3,9 @@
 use crate::app::App;
 use crate::middleware;
 use crate::routes::{
-    assets, boards, briefings, case_file, cases, datasets, drafts, events, exports, files, geo, grants, health,
-    imports, jobs, model_helpers, model_pages, model_runs, models, notices, openapi, pages, query, records, search,
-    search_exports, searches, session, tasks, timeline, tokens, users,
+    assets, board_documents, boards, briefings, case_file, cases, datasets, drafts, events, exports, files, geo,
+    grants, health, imports, jobs, model_helpers, model_pages, model_runs, models, notices, openapi, pages, query,
+    records, search, search_exports, searches, session, tasks, timeline, tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -59,6 +59,7 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(datasets::get))
         .routes(routes!(boards::list))
         .routes(routes!(boards::image))
+        .routes(routes!(board_documents::get))
         .routes(routes!(records::list, records::create))
         .routes(routes!(records::get, records::patch))
         .routes(routes!(records::act))

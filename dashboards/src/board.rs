@@ -218,6 +218,55 @@ pub fn input<'a>(
     })
 }
 
+/// A panel with its place on paper.
+#[derive(Debug)]
+pub struct PaperPanel {
+    /// Column, row, columns and rows of the print layout.
+    pub place: (u16, u16, u16, u16),
+    pub panel: Panel,
+    /// What the picture of it is drawn from.
+    pub chart: Option<crate::chart::ChartSpec>,
+}
+
+/// The panels of the print layout, and its columns. A panel whose answer is missing says why.
+pub fn on_paper<'a>(
+    catalogue: &'a Catalogue,
+    board: &'a Board,
+    vars: &'a BoardVars,
+    lang: Lang,
+    answer: &dyn Fn(&str) -> Option<(&'a Query, &'a Table)>,
+    failed: &dyn Fn(&str) -> Option<String>,
+) -> (u16, Vec<PaperPanel>) {
+    let layout = board.layouts.print.as_ref().unwrap_or(&board.layouts.desktop);
+    let mut panels = Vec::new();
+    for place in &layout.items {
+        let Some((id, element)) = board.elements.get_key_value(&place.0) else { continue };
+        if element.kind == ElementKind::Title {
+            continue;
+        }
+        let reason = panel_needs(element).into_iter().find_map(failed);
+        let made = match reason {
+            Some(reason) => Err(reason),
+            None => input(catalogue, board, vars, id, lang, answer).map_err(|e| e.to_string()),
+        };
+        let (panel, chart) = match made.and_then(|input| Ok((Panel::draw(&input).map_err(|e| e.to_string())?, input))) {
+            Ok((panel, input)) => {
+                let drawn = crate::documents::has_chart(&panel);
+                let chart = input.main.filter(|_| drawn).and_then(|(query, table)| input.spec(query, table).ok());
+                (panel, chart)
+            }
+            Err(reason) => (Panel::failed(id, element, lang, &reason), None),
+        };
+        panels.push(PaperPanel { place: (place.1, place.2, place.3, place.4), panel, chart });
+    }
+    // The title bar stands at the head of the page, not among the panels.
+    let top = panels.iter().map(|p| p.place.1).min().unwrap_or(0);
+    for paper in &mut panels {
+        paper.place.1 -= top;
+    }
+    (layout.columns, panels)
+}
+
 /// A line of the frame.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]

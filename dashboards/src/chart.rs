@@ -132,7 +132,8 @@ impl ChartSpec {
         }
         let all = || self.series.iter().flat_map(|s| s.values.iter().copied().flatten());
         let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
-        !(low > 0.0 && high > low && high - low < 0.3 * high)
+        // Below a twentieth there is nothing to see but the rounding of the axis.
+        !(low > 0.0 && (0.05 * high..0.3 * high).contains(&(high - low)))
     }
 
     pub fn is_empty(&self) -> bool {

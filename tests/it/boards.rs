@@ -106,8 +106,8 @@ fn every_board_opens_in_a_browser() -> Result<()> {
         };
         for (layout, width, height) in sizes {
             browser.resize(*width, *height).await?;
-            // The quick suite opens a dozen; the long one all of them, and looks at their texts.
-            for board in boards.iter().take(if full { usize::MAX } else { 12 }) {
+            // The quick suite opens all of them once; the long one looks at their texts, too.
+            for board in &boards {
                 browser.page.goto(&format!("{}/boards/{board}?layout={layout}", city.address)).await?;
                 browser.until(&format!("the panels of {board}"), DRAWN).await?;
                 let states = browser.script(FAILED).await?;
@@ -128,6 +128,71 @@ fn every_board_opens_in_a_browser() -> Result<()> {
         ensure!(complaints.is_empty(), "{complaints:?}");
         Ok(())
     })
+}
+
+/// A browser opens six connections to a server. Boards that were left must not hold any.
+#[test]
+fn boards_that_were_left_hold_no_connection() -> Result<()> {
+    drive(|| async {
+        let city = city();
+        let browser = Browser::open(1280, 800).await?;
+        browser.login(&city.address, "leader", PASSWORD).await?;
+        let start = std::time::Instant::now();
+        for _ in 0..5 {
+            for board in ["relief", "mediation"] {
+                browser.page.goto(&format!("{}/boards/{board}", city.address)).await?;
+                browser.until(board, DRAWN).await?;
+                // The live line is open before the page is left.
+                browser.until("the live line", "return performance.getEntriesByType('resource').length > 5").await?;
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            }
+        }
+        // With the lines held, the seventh page waits for a minute.
+        ensure!(start.elapsed().as_secs() < 40, "ten boards took {:?}", start.elapsed());
+        Ok(())
+    })
+}
+
+/// A board on paper and as a workbook: the rights of whoever asks, and the figures of the page.
+#[test]
+fn a_board_is_a_document() -> Result<()> {
+    let city = city();
+    let leader = city.client("leader")?;
+    let text = |body: &[u8], name: &str| -> Result<String> {
+        let mut zip = zip::ZipArchive::new(std::io::Cursor::new(body.to_vec()))?;
+        let mut out = String::new();
+        std::io::Read::read_to_string(&mut zip.by_name(name)?, &mut out)?;
+        Ok(out)
+    };
+    for board in ["home", "event_elements", "law_supervision"] {
+        let start = std::time::Instant::now();
+        let pdf = leader.get(&format!("/api/v1/boards/{board}/documents/pdf"))?;
+        let took = start.elapsed();
+        ensure!(pdf.status == 200 && pdf.body.starts_with(b"%PDF-"), "{board}: {}", pdf.status);
+        ensure!(took.as_secs_f64() < 3.0, "{board} took {took:?}");
+        let holds = |text: &[u8]| pdf.body.windows(text.len()).any(|w| w == text);
+        ensure!(!holds(b"/Subtype /Image"), "{board} holds pixels");
+        ensure!(holds(b"/ToUnicode"), "its text can be searched");
+        let book = leader.get(&format!("/api/v1/boards/{board}/documents/xlsx"))?;
+        ensure!(book.status == 200 && book.body.starts_with(b"PK"), "{board}: {}", book.status);
+        let sheets = text(&book.body, "xl/workbook.xml")?.matches("<sheet ").count();
+        let asked = panels(&leader, board)?.iter().filter(|p| !p["query"].is_null()).count();
+        ensure!(sheets == asked + 1, "{board}: {sheets} sheets for {asked} panels");
+    }
+    // The number of the page is a number of the workbook.
+    let home = panels(&leader, "mediation")?;
+    let count = home.iter().find(|p| p["panel"] == "count").context("the panel")?;
+    let value = count["number"]["value"].as_f64().context("a number")?;
+    let book = leader.get("/api/v1/boards/mediation/documents/xlsx")?;
+    ensure!(text(&book.body, "xl/worksheets/sheet2.xml")?.contains(&format!("<v>{value}</v>")), "{value} is not there");
+    // Variables narrow the document as they narrow the page.
+    let part = leader.get("/api/v1/boards/mediation/documents/xlsx?district=310104")?;
+    ensure!(text(&part.body, "xl/worksheets/sheet2.xml")? != text(&book.body, "xl/worksheets/sheet2.xml")?);
+    // Whoever may not see the board or not export is refused; what does not exist is not found.
+    ensure!(leader.get("/api/v1/boards/home/documents/ofd")?.status == 404);
+    ensure!(city.client("clerk-310104")?.get("/api/v1/boards/no_such/documents/pdf")?.status == 404);
+    ensure!(Client::new(&city.address).get("/api/v1/boards/home/documents/pdf")?.status == 401);
+    Ok(())
 }
 
 /// Every panel has said what it has.

@@ -20,7 +20,7 @@ const EDGES: [(&str, &[&str]); 10] = [
 ];
 
 /// Heavy dependencies and the crates that may name them. Polars reads Parquet in `ingest` too.
-const OWNERS: [(&str, &[&str]); 20] = [
+const OWNERS: [(&str, &[&str]); 21] = [
     ("toml", &["catalog", "api", "ingest", "fixtures"]),
     ("schemars", &["catalog"]),
     ("proj", &["geo"]),
@@ -32,6 +32,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("clickhouse", &["olap"]),
     ("tantivy", &["search"]),
     ("plotters", &["dashboards"]),
+    ("plotters-backend", &["dashboards"]),
     ("askama", &["dashboards"]),
     ("rust_xlsxwriter", &["dashboards", "ingest"]),
     ("axum", &["api"]),

@@ -1,6 +1,7 @@
 //! Handlers, one file a noun. The paths stand in [`crate::router`].
 
 pub mod assets;
+pub mod board_documents;
 pub mod boards;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod briefings;

@@ -5,12 +5,17 @@ mod csv;
 mod docx;
 mod pdf;
 pub mod report;
+mod sheet;
 mod template;
+mod workbook;
 mod xlsx;
 
 pub use csv::CsvWriter;
 pub use report::{Block, Report, Run, Style};
+pub use sheet::BoardSheet;
+pub(crate) use sheet::has_chart;
 pub use template::template;
+pub use workbook::Workbook;
 pub use xlsx::XlsxWriter;
 
 use crate::error::{Error, Result};

@@ -20,7 +20,7 @@ const NOT_FIRST: &str = "，。、；：？！）》」』】〕”’％,.;:?!)
 const NOT_LAST: &str = "（《「『【〔“‘([{";
 
 /// The font: advances of characters as parts of the size, and the glyphs used so far.
-struct Face {
+pub(super) struct Face {
     bytes: &'static [u8],
     face: ttf_parser::Face<'static>,
     widths: HashMap<char, f32>,
@@ -30,13 +30,13 @@ struct Face {
 }
 
 impl Face {
-    fn load() -> Result<Self> {
+    pub fn load() -> Result<Self> {
         let bytes = font::bytes()?;
         let face = ttf_parser::Face::parse(bytes, 0).map_err(|e| Error::Font(e.to_string()))?;
         Ok(Self { bytes, face, widths: HashMap::new(), used: GlyphRemapper::new(), glyphs: HashMap::new() })
     }
 
-    fn width(&mut self, c: char) -> f32 {
+    pub fn width(&mut self, c: char) -> f32 {
         let face = &self.face;
         *self.widths.entry(c).or_insert_with(|| {
             let glyph = face.glyph_index(c);
@@ -46,7 +46,7 @@ impl Face {
     }
 
     /// Numbers of the subset's glyphs, big-endian, as the page's text operators take them.
-    fn encode(&mut self, text: &str) -> Vec<u8> {
+    pub fn encode(&mut self, text: &str) -> Vec<u8> {
         let mut out = Vec::with_capacity(text.len());
         for c in text.chars() {
             let wide = self.width(c) * 1_000.0;
@@ -60,10 +60,10 @@ impl Face {
 }
 
 /// A line of pieces, each at its place from the left.
-type Line = Vec<(f32, Run)>;
+pub(super) type Line = Vec<(f32, Run)>;
 
 /// Breaks runs into lines of a width. Latin words stay whole where they fit.
-fn lines(face: &mut Face, runs: &[Run], size: f32, width: f32) -> Vec<Line> {
+pub(super) fn lines(face: &mut Face, runs: &[Run], size: f32, width: f32) -> Vec<Line> {
     // Units that are not broken: one Chinese character, or a Latin word.
     let mut units: Vec<(String, Style, f32)> = Vec::new();
     for run in runs {
@@ -333,7 +333,7 @@ fn draw(content: &mut Content, face: &mut Face, ink: Ink) {
     }
 }
 
-fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
     let failed = |e: std::io::Error| Error::Document(format!("pdf: {e}"));
     let mut out = ZlibEncoder::new(Vec::new(), Compression::default());
     out.write_all(bytes).map_err(failed)?;
@@ -341,10 +341,10 @@ fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Gives out numbers of objects.
-struct Numbers(i32);
+pub(super) struct Numbers(pub i32);
 
 impl Numbers {
-    fn next(&mut self) -> Ref {
+    pub fn next(&mut self) -> Ref {
         self.0 += 1;
         Ref::new(self.0)
     }
@@ -352,7 +352,7 @@ impl Numbers {
 
 /// The glyphs used, as a font of two-byte codes with a table back to Unicode, so that text can be
 /// searched and copied.
-fn embed(pdf: &mut Pdf, numbers: &mut Numbers, face: &Face, id: Ref) -> Result<()> {
+pub(super) fn embed(pdf: &mut Pdf, numbers: &mut Numbers, face: &Face, id: Ref) -> Result<()> {
     let failed = |e: &dyn std::fmt::Display| Error::Document(format!("pdf font: {e}"));
     let subset = subsetter::subset(face.bytes, 0, &face.used).map_err(|e| failed(&e))?;
     // A font with PostScript outlines is embedded as its CFF table alone.

@@ -2,7 +2,7 @@
 
 use super::{Provenance, TableWriter, cell_text, failed, heading};
 use crate::error::Result;
-use rust_xlsxwriter::{Color, ExcelDateTime, Format, Workbook};
+use rust_xlsxwriter::{Color, ExcelDateTime, Format, Workbook, Worksheet};
 use std::io::{Seek, Write};
 use zonglan_catalog::Value;
 use zonglan_catalog::table::Column;
@@ -68,25 +68,7 @@ impl<W: Write + Seek + Send> TableWriter for XlsxWriter<W> {
         }
         let sheet = self.workbook.worksheet_from_index(0).map_err(failed)?;
         for (i, value) in row.iter().enumerate() {
-            let at = u16::try_from(i).map_err(failed)?;
-            match value {
-                Value::Null => continue,
-                Value::Int(_) | Value::Decimal { .. } | Value::Float(_) => {
-                    sheet.write_number(self.next, at, value.as_f64().unwrap_or_default())
-                }
-                Value::Bool(b) => sheet.write_boolean(self.next, at, *b),
-                Value::Date(date) => {
-                    let date = ExcelDateTime::parse_from_str(&date.to_string()).map_err(failed)?;
-                    sheet.write_datetime_with_format(self.next, at, &date, &self.date)
-                }
-                Value::Instant(ms) => {
-                    let local = to_local(*ms).format("%Y-%m-%dT%H:%M:%S").to_string();
-                    let time = ExcelDateTime::parse_from_str(&local).map_err(failed)?;
-                    sheet.write_datetime_with_format(self.next, at, &time, &self.instant)
-                }
-                value => sheet.write_string(self.next, at, cell_text(self.columns.get(i), value)),
-            }
-            .map_err(failed)?;
+            write_cell(sheet, (self.next, i), value, self.columns.get(i), (&self.date, &self.instant))?;
         }
         self.next += 1;
         Ok(())
@@ -98,6 +80,36 @@ impl<W: Write + Seek + Send> TableWriter for XlsxWriter<W> {
         }
         Ok(())
     }
+}
+
+/// One value with its type: numbers stay numbers, days stay days.
+pub(super) fn write_cell(
+    sheet: &mut Worksheet,
+    (row, column): (u32, usize),
+    value: &Value,
+    info: Option<&Column>,
+    (day, minute): (&Format, &Format),
+) -> Result<()> {
+    let at = u16::try_from(column).map_err(failed)?;
+    match value {
+        Value::Null => return Ok(()),
+        Value::Int(_) | Value::Decimal { .. } | Value::Float(_) => {
+            sheet.write_number(row, at, value.as_f64().unwrap_or_default())
+        }
+        Value::Bool(b) => sheet.write_boolean(row, at, *b),
+        Value::Date(date) => {
+            let date = ExcelDateTime::parse_from_str(&date.to_string()).map_err(failed)?;
+            sheet.write_datetime_with_format(row, at, &date, day)
+        }
+        Value::Instant(ms) => {
+            let local = to_local(*ms).format("%Y-%m-%dT%H:%M:%S").to_string();
+            let time = ExcelDateTime::parse_from_str(&local).map_err(failed)?;
+            sheet.write_datetime_with_format(row, at, &time, minute)
+        }
+        value => sheet.write_string(row, at, cell_text(info, value)),
+    }
+    .map_err(failed)?;
+    Ok(())
 }
 
 #[cfg(test)]

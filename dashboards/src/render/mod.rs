@@ -2,3 +2,4 @@
 
 pub mod font;
 pub mod plotters;
+pub mod vectors;

@@ -5,6 +5,7 @@ mod canvas;
 mod map;
 mod shapes;
 
+use super::vectors::{Mark, Vectors};
 use crate::chart::{ChartSpec, Series, SeriesRole};
 use crate::error::{Error, Result};
 use crate::format;
@@ -71,6 +72,24 @@ pub fn svg(spec: &ChartSpec, size: Size, theme: Theme) -> Result<String> {
         area.present().map_err(failed)?;
     }
     Ok(out)
+}
+
+/// The chart as lines, areas and texts in pixels of `size`.
+///
+/// # Errors
+/// No Chinese font on the machine.
+pub fn marks(spec: &ChartSpec, size: Size, theme: Theme) -> Result<Vec<Mark>> {
+    super::font::ensure()?;
+    let size = size.clamped();
+    let mut marks = Vec::new();
+    {
+        use plotters::prelude::*;
+        let vectors = Vectors { size: (size.width, size.height), marks: &mut marks };
+        let area = vectors.into_drawing_area();
+        draw(spec, &mut Canvas::new(&area, size, theme))?;
+        area.present().map_err(failed)?;
+    }
+    Ok(marks)
 }
 
 pub(crate) fn failed(error: impl std::fmt::Display) -> Error {
@@ -236,7 +255,11 @@ fn bars<DB: plotters::backend::DrawingBackend>(
     let top = series.values.iter().copied().flatten().fold(0.0, f64::max);
     let total: f64 = series.values.iter().flatten().sum();
     let names =
-        spec.categories.iter().map(|c| canvas.text_width(&c.label, BODY)).fold(0.0, f64::max).min(plot.w * 0.4) + 12.0;
+        spec.categories.iter().map(|c| canvas.text_width(&c.label, BODY)).fold(0.0, f64::max).min(plot.w * 0.4) + 20.0;
+    let mains: Vec<usize> = (0..spec.series.len()).filter(|i| spec.series[*i].role == SeriesRole::Main).collect();
+    if mains.len() > 1 {
+        return many_bars(spec, canvas, plot, names, &mains);
+    }
     let texts: Vec<String> = (0..spec.categories.len())
         .map(|i| match (spec.kind, series.values[i]) {
             (ElementKind::Pie, Some(v)) if total > 0.0 => {
@@ -255,11 +278,53 @@ fn bars<DB: plotters::backend::DrawingBackend>(
         let length = if top > 0.0 { (value / top).clamp(0.0, 1.0) * room } else { 0.0 };
         let color = match spec.kind {
             ElementKind::Pie if category.cell.is_none() => Color::Reference,
-            ElementKind::Pie => Color::series(i),
+            ElementKind::Pie => Color::of_level(&category.label).unwrap_or_else(|| Color::series(i)),
             _ => spec.series[at].color.clone(),
         };
         canvas.rect(Rect { x: plot.x + names, y: middle - step * 0.3, w: length, h: step * 0.6 }, &color)?;
         canvas.text(&texts[i], (plot.x + names + length + 8.0, middle), BODY, &Color::Text, Anchor::Left)?;
+    }
+    Ok(())
+}
+
+/// Lying bars of several series: one behind the other where they are stacked, else one below the
+/// other. The legend stands above.
+fn many_bars<DB: plotters::backend::DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &mut Canvas<'_, DB>,
+    plot: Rect,
+    names: f64,
+    mains: &[usize],
+) -> Result<()> {
+    let value = |s: usize, i: usize| spec.series[s].values[i].unwrap_or(0.0).max(0.0);
+    let reach = |i: usize| {
+        let all = mains.iter().map(|s| value(*s, i));
+        if spec.stacked { all.sum() } else { all.fold(0.0, f64::max) }
+    };
+    let top = (0..spec.categories.len()).map(reach).fold(0.0, f64::max);
+    let digits = mains.iter().map(|s| usize::from(spec.series[*s].digits)).max().unwrap_or(0);
+    let widest = canvas.text_width(&format::decimal(top, digits), BODY) + 16.0;
+    let room = (plot.w - names - widest).max(1.0);
+    let step = (plot.h / spec.categories.len().max(1) as f64).min(44.0);
+    for (i, category) in spec.categories.iter().enumerate() {
+        let (from, middle) = (plot.y + step * i as f64, plot.y + step * (i as f64 + 0.5));
+        canvas.text(&category.label, (plot.x, middle), BODY, &Color::Text, Anchor::Left)?;
+        let mut x = plot.x + names;
+        for (n, s) in mains.iter().enumerate() {
+            let length = if top > 0.0 { value(*s, i) / top * room } else { 0.0 };
+            let part = step * 0.7 / mains.len() as f64;
+            let bar = if spec.stacked {
+                Rect { x, y: middle - step * 0.3, w: length, h: step * 0.6 }
+            } else {
+                Rect { x, y: from + step * 0.15 + part * n as f64, w: length, h: part }
+            };
+            canvas.rect(bar, &spec.series[*s].color)?;
+            if spec.stacked {
+                x += length;
+            }
+        }
+        let end = plot.x + names + if top > 0.0 { reach(i) / top * room } else { 0.0 };
+        canvas.text(&format::decimal(reach(i), digits), (end + 8.0, middle), BODY, &Color::Text, Anchor::Left)?;
     }
     Ok(())
 }

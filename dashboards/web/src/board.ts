@@ -68,9 +68,13 @@ function label(variable: Variable, value: string): string {
   return variable.choices.find(([v]) => v === value)?.[1] ?? value;
 }
 
-/** The selects and the breadcrumb say what is chosen. */
+/** The selects, the breadcrumb and the documents say what is chosen. */
 function showVars(): void {
   const now = vars();
+  const params = new URLSearchParams(Object.entries(now).filter(([, v]) => v)).toString();
+  document.querySelectorAll<HTMLAnchorElement>("[data-take]").forEach((link) => {
+    link.href = `/api/v1/boards/${encodeURIComponent(page.board)}/documents/${link.dataset.take}${params ? `?${params}` : ""}`;
+  });
   for (const variable of page.variables) {
     const select = document.querySelector<HTMLSelectElement>(`#variables select[name="${variable.name}"]`);
     if (select) select.value = now[variable.name] ?? "";
@@ -249,7 +253,9 @@ function draw(slot: Slot): void {
       show(feed(panel));
       return trim(body);
     case "table":
-      return panel.rows?.rows.length ? show(table(panel.rows)) : empty("empty", none);
+      if (!panel.rows?.rows.length) return empty("empty", none);
+      show(table(panel.rows));
+      return trim(body);
     case "text":
       return show(h("p", { class: "text-panel" }, panel.text ?? ""));
   }
@@ -277,11 +283,12 @@ function draw(slot: Slot): void {
 
 /** Rankings, and feeds on walls, show whole rows only. */
 function trim(body: HTMLElement): void {
-  const list = body.querySelector<HTMLElement>(".feed, .ranking, .cloud");
+  const list = body.querySelector<HTMLElement>(".feed, .ranking, .cloud, .panel-table");
   if (!list || getComputedStyle(list).overflowY !== "hidden") return;
   const bottom = list.getBoundingClientRect().bottom;
-  for (const item of Array.from(list.children) as HTMLElement[]) item.hidden = false;
-  for (const item of Array.from(list.children) as HTMLElement[]) item.hidden = item.getBoundingClientRect().bottom > bottom + 1;
+  const items = Array.from(list.querySelector("tbody")?.children ?? list.children) as HTMLElement[];
+  for (const item of items) item.hidden = false;
+  for (const item of items) item.hidden = item.getBoundingClientRect().bottom > bottom + 1;
 }
 
 // ---- from a mark to what is behind it ----
@@ -351,7 +358,7 @@ function clock(): void {
 function repaint(): void {
   for (const slot of slots.values()) {
     slot.chart?.paint();
-    if (["feed", "ranking", "cloud"].includes(slot.panel?.kind ?? "")) trim(slot.body);
+    if (["feed", "ranking", "cloud", "table"].includes(slot.panel?.kind ?? "")) trim(slot.body);
   }
 }
 
