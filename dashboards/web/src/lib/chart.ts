@@ -2,7 +2,7 @@
 // picture with more pixels. Only the parts that boards use are bundled.
 
 import { BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart } from "echarts/charts";
-import { AriaComponent, CalendarComponent, GeoComponent, GraphicComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent, VisualMapContinuousComponent, VisualMapPiecewiseComponent } from "echarts/components";
+import { AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent, VisualMapContinuousComponent, VisualMapPiecewiseComponent } from "echarts/components";
 import { type ECharts, getMap, init, registerMap, use } from "echarts/core";
 import { LabelLayout } from "echarts/features";
 import { CanvasRenderer } from "echarts/renderers";
@@ -10,7 +10,7 @@ import { h, t } from "./dom";
 import { amount, decimal } from "./format";
 import type { Cell, Json } from "./types";
 
-use([BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart, AriaComponent, CalendarComponent, GeoComponent, GraphicComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent,
+use([BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart, AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent,
   VisualMapContinuousComponent, VisualMapPiecewiseComponent, LabelLayout, CanvasRenderer]);
 
 interface Extra {
@@ -177,7 +177,10 @@ export class Chart {
       const color = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
       option.tooltip = { className: "tip-frame", backgroundColor: color("raised"), borderColor: color("line"), borderWidth: 1, padding: [8, 12], textStyle: { color: color("text") }, ...(option.tooltip as object) };
     }
-    if (this.chart) crop(option, this.chart.getHeight());
+    const part = this.chart ? crop(option, this.chart.getHeight()) : "";
+    const unit = this.box.closest<HTMLElement>(".panel")?.querySelector<HTMLElement>(".panel-unit");
+    if (unit && part) unit.dataset.part = part;
+    else delete unit?.dataset.part;
     this.chart?.setOption(option as never, { notMerge: true });
   }
 
@@ -235,19 +238,18 @@ interface Axis {
   data?: unknown[];
 }
 
-/** Bars that lie need room for their names: what does not fit is left out, and said. */
-function crop(option: Record<string, unknown>, height: number): void {
+/** Bars that lie need room for their names: what does not fit is left out, and the head of the panel says how many there are. */
+function crop(option: Record<string, unknown>, height: number): string {
   const [names, values, series] = [option.yAxis as Axis | undefined, option.xAxis as Axis | undefined, option.series as { type?: string; stack?: string; data?: unknown[] }[] | undefined];
-  if (names?.type !== "category" || !names.data || !series?.length || series.some((s) => s.type !== "bar")) return;
+  if (names?.type !== "category" || !names.data || !series?.length || series.some((s) => s.type !== "bar")) return "";
   const side = series.some((s) => s.stack) ? 1 : series.length;
   const [top, bottom] = [Number((option.grid as { top?: number } | undefined)?.top ?? 0), values?.show === false ? 4 : 26];
   const room = Math.max(2, Math.floor((height - top - bottom) / Math.max(19, 7 * side + 6)));
   const all = names.data.length;
-  if (all <= room) return;
+  if (all <= room) return "";
   names.data = names.data.slice(0, room);
   for (const one of series) one.data = one.data?.slice(0, room);
-  const style = getComputedStyle(document.documentElement);
-  option.graphic = { type: "text", right: 6, bottom: values?.show === false ? 2 : 28, silent: true, style: { text: t(`共 ${all} 项，显示 ${room} 项`, `${room} of ${all}`), fontSize: 12, fill: style.getPropertyValue("--muted").trim() } };
+  return `${room}/${all}`;
 }
 
 /** A map that is only a rectangle: the ground of points outside the city. */
