@@ -1,6 +1,7 @@
 //! The zonglan program: configuration, identity, records, jobs, routes, wiring.
 
 pub mod app;
+mod attaching;
 pub mod cli;
 pub mod config;
 pub mod demo;

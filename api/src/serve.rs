@@ -38,6 +38,7 @@ pub async fn run(mut config: Config, demo: bool) -> anyhow::Result<()> {
     crate::engine::resume(&app).await.map_err(|error| anyhow::anyhow!("{}", error.0))?;
     let following: Vec<_> =
         app.sinks().into_iter().map(|sink| tokio::spawn(follow::follow(app.clone(), follower.clone(), sink))).collect();
+    tokio::spawn(crate::attaching::run(app.clone()));
     tokio::spawn(live::tick(app.clone()));
     tokio::spawn(live::remind(app.clone()));
     tokio::spawn(crate::searching::watch(app.clone()));

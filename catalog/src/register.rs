@@ -293,6 +293,8 @@ pub enum FileType {
     Ofd,
     /// JPEG, PNG, WebP, TIFF.
     Image,
+    /// Plain text in UTF-8 or GB18030.
+    Txt,
 }
 
 /// The official form of a record.

@@ -83,6 +83,16 @@ pub struct Passage {
     pub marks: Vec<(usize, usize)>,
     /// Where the passage starts in the field, in Unicode scalar values.
     pub offset: usize,
+    /// The attached file that it is from, where `field` is `attachment`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PassageFile>,
+}
+
+/// A file of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassageFile {
+    pub id: i64,
+    pub name: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

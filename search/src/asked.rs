@@ -1,5 +1,6 @@
 //! A request as it was read, and its compilation to the engine's query.
 
+use crate::attached;
 use crate::Inner;
 use crate::analyze::normalise;
 use crate::clause::{Clause, is_question};
@@ -86,7 +87,7 @@ impl Asked {
         Scope {
             slots: &shelf.slots,
             dataset,
-            fields: dataset.field.iter().filter(open).collect(),
+            fields: dataset.field.iter().chain(attached::of_name(dataset, attached::FIELD)).filter(open).collect(),
             rounded: !counted(shelf, search),
             lexicon: Some(&self.knowledge.lexicon),
             learned: self.learned.as_deref(),

@@ -1,6 +1,7 @@
 //! Conditions on the values of fields: true or false, without score.
 
 use crate::analyze::normalise;
+use crate::attached;
 use crate::clause::clauses_of;
 use crate::ends::Ends;
 use crate::error::SearchError;
@@ -82,7 +83,7 @@ pub(crate) fn text_condition(slots: &Slots, dataset: &Dataset, field: &Field, te
 
 pub(crate) fn field_of<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Field, SearchError> {
     let missing = |reason| SearchError::Field { field: name.to_string(), reason };
-    let field = dataset.field(name).ok_or_else(|| missing("不存在"))?;
+    let field = dataset.field(name).or_else(|| attached::of_name(dataset, name)).ok_or_else(|| missing("不存在"))?;
     if held(field) { Ok(field) } else { Err(missing("是个人信息，不在全文索引中")) }
 }
 

@@ -162,6 +162,7 @@ impl Targets {
                     .map(|(f, t)| (f.max(&from) - from, t.min(&to) - from))
                     .collect(),
                 offset: from,
+                file: None,
             })
             .collect()
     }
@@ -169,7 +170,7 @@ impl Targets {
 
 /// The beginning of a text, for hits that the words do not explain.
 pub(crate) fn lead(field: &str, text: &str) -> Passage {
-    Passage { field: field.to_string(), text: text.chars().take(LENGTH).collect(), marks: Vec::new(), offset: 0 }
+    Passage { field: field.to_string(), text: text.chars().take(LENGTH).collect(), marks: Vec::new(), offset: 0, file: None }
 }
 
 /// The window of a passage whose first mark is at `at`: from the sentence's start where it is near.

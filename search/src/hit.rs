@@ -1,5 +1,6 @@
 //! What of a found document the asker sees, and what is marked in it.
 
+use crate::attached;
 use crate::analyze::normalise;
 use crate::asked::Asked;
 use crate::collect::Ranked;
@@ -78,7 +79,9 @@ impl Wanted {
 
     /// The targets of a searched field in clear.
     pub fn of(&self, search: &BoundSearch, name: &str) -> Option<&Targets> {
-        let searched = search.dataset().field(name).is_some_and(|f: &Field| f.search == SearchMode::Zh);
+        let dataset = search.dataset();
+        let field = dataset.field(name).or_else(|| attached::of_name(dataset, name));
+        let searched = field.is_some_and(|f: &Field| f.search == SearchMode::Zh);
         (searched && !search.masks().contains_key(name)).then(|| self.by_field.get(name).unwrap_or(&self.words))
     }
 }
@@ -116,6 +119,11 @@ pub(crate) fn hit(
             }
         }
         hit.fields.insert(name, value);
+    }
+    if let Some(files) = attached::of(&shelf.slots, &stored)
+        && let Some(targets) = wanted.of(search, attached::FIELD).filter(|t| !t.is_empty())
+    {
+        hit.highlights.extend(files.placed(targets.passages(attached::FIELD, files.text())));
     }
     if hit.highlights.is_empty() {
         hit.highlights.extend(first_long);

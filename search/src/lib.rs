@@ -5,6 +5,7 @@
 
 pub mod analyze;
 mod asked;
+pub mod attached;
 mod clause;
 mod collect;
 mod condition;
@@ -81,6 +82,7 @@ pub(crate) struct Inner {
     shelves: Mutex<HashMap<String, Arc<Shelf>>>,
     permits: Permits,
     knowledge: RwLock<Arc<Knowledge>>,
+    attachments: RwLock<Option<Arc<dyn attached::Attachments>>>,
     /// Counts what was known; see [`Knowledge::key`].
     known: AtomicU64,
 }
@@ -107,6 +109,7 @@ impl Indexes {
         let indexes = Self(Arc::new(Inner {
             dir: dir.to_path_buf(),
             knowledge: RwLock::default(),
+            attachments: RwLock::default(),
             known: AtomicU64::new(0),
             read_only,
             catalogue: RwLock::new(catalogue),
@@ -160,6 +163,10 @@ impl Inner {
 
     pub fn knowledge(&self) -> Arc<Knowledge> {
         self.knowledge.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn attachments(&self) -> Option<Arc<dyn attached::Attachments>> {
+        self.attachments.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn catalogue(&self) -> Arc<Catalogue> {

@@ -161,6 +161,9 @@ impl Slots {
 /// A row on its way into an index.
 pub(crate) struct Row {
     pub key: RowKey,
+    pub id: String,
+    /// Positions that its texts take.
+    pub base: u32,
     /// A hash of content and definition: equal means that nothing needs to be written.
     pub rev: u64,
     pub document: TantivyDocument,
@@ -268,7 +271,7 @@ pub(crate) fn row_of(slots: &Slots, dataset: &Dataset, signature: &str, batch: &
     let rev = RowKey::of([signature, id.as_str(), stored.as_str()]).0 as u64;
     document.add_u64(slots.rev, rev);
     document.add_bytes(slots.doc, stored.as_bytes());
-    Row { key: own, rev, document, bytes: stored.len() * 3 + 256, time }
+    Row { key: own, base, id, rev, document, bytes: stored.len() * 3 + 256, time }
 }
 
 /// The id and the typed values of a stored document; fields that the definition no longer has

@@ -1,6 +1,7 @@
 //! Writing: transactions that put rows and their cursor into an index in one commit.
 
 use crate::error::SearchError;
+use crate::attached;
 use crate::schema::{self, REGISTERS, Row};
 use crate::shelf::{DatasetPayload, Payload, Shelf};
 use crate::{Indexes, Inner};
@@ -66,7 +67,7 @@ impl RowSink for Indexes {
 }
 
 impl Indexes {
-    fn transaction(&self, dataset: &Arc<Dataset>) -> Result<Txn> {
+    pub(crate) fn transaction(&self, dataset: &Arc<Dataset>) -> Result<Txn> {
         let Some(shelf) = self.0.shelf(dataset, true)? else { return Err(SearchError::ReadOnly.into()) };
         Ok(Txn {
             inner: self.0.clone(),
@@ -103,7 +104,7 @@ enum Write {
     Delete(RowKey),
 }
 
-struct Txn {
+pub(crate) struct Txn {
     inner: Arc<Inner>,
     dataset: Arc<Dataset>,
     shelf: Arc<Shelf>,
@@ -209,8 +210,19 @@ impl Txn {
         entry.version
     }
 
-    /// Hands the rows that were kept back to the writer.
-    fn flush(&mut self) -> Result<()> {
+    /// Takes the writer, and so keeps all others from committing until the end.
+    pub(crate) fn take_writer(&mut self) -> Result<Arc<Shelf>> {
+        self.open()?;
+        Ok(self.shelf.clone())
+    }
+
+    /// Upserts and commits without a cursor.
+    pub(crate) fn put(mut self, batch: &Batch) -> Result<()> {
+        self.upsert(batch)?;
+        Box::new(self).commit(None).map(|_| ())
+    }
+
+    fn open(&mut self) -> Result<()> {
         if self.open.is_none() {
             let writer = self.inner.writer(&self.shelf)?;
             match Before::new(&self.shelf) {
@@ -221,7 +233,14 @@ impl Txn {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Hands the rows that were kept back to the writer.
+    fn flush(&mut self) -> Result<()> {
+        self.open()?;
         let Some((writer, before)) = &self.open else { return Ok(()) };
+        let attachments = self.inner.attachments().filter(|_| attached::takes(&self.dataset));
         let slots = &self.shelf.slots;
         let fail = SearchError::engine(&self.shelf.name);
         for write in self.held.drain(..) {
@@ -234,7 +253,11 @@ impl Txn {
             let known = if seen == Seen::No { before.rev(key).map_err(&fail)? } else { None };
             let there = known.is_some() || seen != Seen::No;
             match write {
-                Write::Upsert(row) => {
+                Write::Upsert(mut row) => {
+                    if let Some(source) = &attachments {
+                        let files = source.of(&self.dataset.name, &row.id)?;
+                        attached::add(slots, &self.dataset, &mut row, files);
+                    }
                     self.first = self.first.into_iter().chain(row.time).min();
                     self.last = self.last.into_iter().chain(row.time).max();
                     if known == Some(row.rev) {

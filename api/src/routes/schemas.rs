@@ -135,6 +135,9 @@ pub struct Passage {
     /// `[start, end)` in Unicode scalar values of the text.
     pub marks: Vec<Vec<usize>>,
     pub offset: usize,
+    /// The attached file that the passage is from: its number and name.
+    #[schema(value_type = Option<Object>)]
+    pub file: Option<Json>,
 }
 
 #[derive(ToSchema)]

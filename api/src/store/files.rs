@@ -31,6 +31,11 @@ pub struct FileInfo {
     pub created_by: String,
     /// Browsers can show it.
     pub preview: bool,
+    /// `waiting` to be read, `text` searched with the record, `none` in it, `failed` to be read.
+    pub search: String,
+    /// Why there is none, or that the text was cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search_note: Option<String>,
     #[serde(skip)]
     pub hash: String,
 }
@@ -61,6 +66,8 @@ pub fn sniff(content: &[u8]) -> Option<(FileType, &'static str)> {
             (FileType::Xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
         }
         () if starts(b"PK\x03\x04") && holds(b"OFD.xml") => (FileType::Ofd, "application/ofd"),
+        // Nothing says that bytes are text; what cannot be text has control characters.
+        () if !content.iter().any(|b| *b < 0x20 && !b"\t\n\x0c\r".contains(b)) => (FileType::Txt, "text/plain"),
         () => return None,
     })
 }
@@ -74,6 +81,7 @@ fn endings(media: &str) -> &'static [&'static str] {
         "image/webp" => &["webp"],
         "image/tiff" => &["tif", "tiff"],
         "application/ofd" => &["ofd"],
+        "text/plain" => &["txt"],
         m if m.ends_with("wordprocessingml.document") => &["docx"],
         _ => &["xlsx"],
     }
@@ -104,7 +112,7 @@ fn check(rules: &Attachments, file: &NewFile) -> Result<(String, &'static str)> 
     }
     let wanted = || {
         Error::user("files.type", format!("「{name}」的类型不在允许之列"))
-            .with_hint("可上传 PDF、DOCX、XLSX、OFD 和图片，以登记簿的规定为准")
+            .with_hint("可上传 PDF、DOCX、XLSX、OFD、TXT 和图片，以登记簿的规定为准")
     };
     let (kind, media) = sniff(&file.content).ok_or_else(wanted)?;
     if !rules.types.is_empty() && !rules.types.contains(&kind) {
@@ -140,6 +148,7 @@ pub(super) async fn count(conn: &mut SqliteConnection, dataset: &str, record: &s
 }
 
 const COLUMNS: &str = "id, name, kind, media, hash, length, note, created_at, created_by";
+const TEXT_COLUMNS: &str = "t.state AS text_state, t.reason AS text_reason";
 
 fn read(row: &sqlx::sqlite::SqliteRow) -> FileInfo {
     let media: String = row.get("media");
@@ -148,6 +157,9 @@ fn read(row: &sqlx::sqlite::SqliteRow) -> FileInfo {
         name: row.get("name"),
         kind: row.get("kind"),
         preview: preview(&media),
+        // A file that was just added has no such columns.
+        search: row.try_get::<Option<String>, _>("text_state").ok().flatten().unwrap_or_else(|| "waiting".into()),
+        search_note: row.try_get("text_reason").ok().flatten(),
         media,
         length: row.get::<i64, _>("length") as u64,
         note: row.get("note"),
@@ -183,7 +195,7 @@ impl RecordStore {
     pub async fn files(&self, principal: &Principal, dataset: &str, id: &str) -> Result<(Vec<FileInfo>, bool)> {
         let (access, _, writes) = self.file_access(principal, dataset, id).await?;
         let sql = format!(
-            "SELECT {COLUMNS} FROM record_files WHERE dataset = ? AND record = ? AND removed_at IS NULL ORDER BY id"
+            "SELECT {COLUMNS}, {TEXT_COLUMNS} FROM record_files LEFT JOIN file_texts t ON t.file = id WHERE dataset = ? AND record = ? AND removed_at IS NULL ORDER BY id"
         );
         let query = sqlx::query(&sql).bind(&access.dataset.name).bind(id);
         let rows = query.fetch_all(self.db.readers()).await.map_err(db)?;
@@ -205,6 +217,7 @@ impl RecordStore {
         let (dataset, id, user) = (access.dataset.name.clone(), id.to_string(), principal.user.clone());
         let (kind, note) = (file.kind, file.note.filter(|n| !n.trim().is_empty()));
         let limit = i64::from(rules.max_count);
+        let files_changed = self.files_changed.clone();
         self.db
             .write(move |txn| {
                 Box::pin(async move {
@@ -229,6 +242,7 @@ impl RecordStore {
                         .map_err(db)?;
                     let info = read(&row);
                     let detail = serde_json::json!({"file": info.id, "name": name, "hash": key.hash, "length": key.length});
+                    files_changed.send_modify(|n| *n += 1);
                     audit(txn, &user, "file_added", &dataset, &id, &detail.to_string());
                     Ok(info)
                 })
@@ -275,6 +289,7 @@ impl RecordStore {
             return Err(Error::forbidden("files.write", "您不能删除该记录的附件，或记录已注销"));
         }
         let (dataset, id, user) = (access.dataset.name.clone(), id.to_string(), principal.user.clone());
+        let files_changed = self.files_changed.clone();
         self.db
             .write(move |txn| {
                 Box::pin(async move {
@@ -284,6 +299,8 @@ impl RecordStore {
                     if query.execute(txn.conn()).await.map_err(db)?.rows_affected() == 0 {
                         return Err(Error::not_found("files.not_found", "附件不存在或已删除"));
                     }
+                    sqlx::query("UPDATE file_texts SET indexed = 0 WHERE file = ?").bind(file).execute(txn.conn()).await.map_err(db)?;
+                    files_changed.send_modify(|n| *n += 1);
                     audit(txn, &user, "file_removed", &dataset, &id, &serde_json::json!({"file": file}).to_string());
                     Ok(())
                 })

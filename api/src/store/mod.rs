@@ -23,6 +23,7 @@ mod drafts;
 mod due;
 mod edit;
 mod error;
+mod file_texts;
 mod files;
 mod flow;
 mod grants;
@@ -65,6 +66,7 @@ pub use delegations::Delegation;
 pub use drafts::Draft;
 pub use edit::ActionInput;
 pub use error::{StoreError, conflict_version};
+pub use file_texts::{FileText, FileTexts, OpenFile};
 pub use files::{FileInfo, NewFile, sniff};
 pub use flow::Offered;
 pub use grants::{GrantRequest, GrantScope, Grants, MOST_DAYS, NewRequest};
@@ -198,6 +200,7 @@ impl Store {
             catalogue: cell.clone(),
             clock: clock.clone(),
             blobs: blobs.clone(),
+            files_changed: tokio::sync::watch::Sender::new(0),
         };
         let identity = Identity::open(db.clone(), clock.clone(), options.identity).await?;
         let notices = Notices::new(db.clone(), clock.clone());

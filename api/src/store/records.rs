@@ -81,6 +81,8 @@ pub struct RecordStore {
     pub(super) catalogue: CatalogueCell,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) blobs: DiskBlobs,
+    /// Ticks when files come or go.
+    pub(super) files_changed: tokio::sync::watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for RecordStore {

@@ -115,7 +115,8 @@ impl Names {
 
     /// The fields of a dataset that the index holds.
     pub fn of(dataset: &Dataset) -> Self {
-        let held = dataset.field.iter().filter(|f| crate::schema::held(f));
+        let files = crate::attached::of_name(dataset, crate::attached::FIELD);
+        let held = dataset.field.iter().filter(|f| crate::schema::held(f)).chain(files);
         Self::new(held.map(|f| (f.name.clone(), f.label.zh.clone(), f.label.en.clone())))
     }
 
