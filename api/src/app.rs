@@ -85,10 +85,8 @@ impl App {
             let (catalogue, config) = (catalogue.clone(), config.clone());
             tokio::task::spawn_blocking(move || open_engines(&config, &catalogue)).await??
         };
-        let files = crate::store::FileTexts {
-            records: store.records.clone(),
-            runtime: tokio::runtime::Handle::current(),
-        };
+        let files =
+            crate::store::FileTexts { records: store.records.clone(), runtime: tokio::runtime::Handle::current() };
         index.set_attachments(Arc::new(files));
         let geo = crate::geo::Geo::open(&dir, &store).await?;
         let operator = crate::operator::create(&dir)?;

@@ -42,6 +42,7 @@ struct Waiter {
 pub fn register(app: &App) {
     app.store.jobs.register(IMPORT, Arc::new(ImportHandler { app: app.clone() }));
     crate::geo::jobs::register(app);
+    crate::reindex::register(app);
     crate::engine::register(app);
 }
 

@@ -130,6 +130,9 @@ pub async fn watch_catalogue(app: App, follower: Arc<Follower>) {
         match app.reload_catalogue().await {
             Ok(true) => {
                 follower.set_catalogue(app.catalogue());
+                if let Err(error) = crate::reindex::start(&app, &follower).await {
+                    tracing::warn!(%error, "indexes are not checked against the new definitions");
+                }
                 tracing::info!(catalogue.version = app.catalogue().version(), "catalogue reloaded");
             }
             Ok(false) => {}

@@ -35,6 +35,7 @@ pub async fn run(mut config: Config, demo: bool) -> anyhow::Result<()> {
     }
     jobs::register(&app);
     app.store.jobs.start().await?;
+    crate::reindex::start(&app, &follower).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     crate::engine::resume(&app).await.map_err(|error| anyhow::anyhow!("{}", error.0))?;
     let following: Vec<_> =
         app.sinks().into_iter().map(|sink| tokio::spawn(follow::follow(app.clone(), follower.clone(), sink))).collect();

@@ -23,6 +23,7 @@ mod scan;
 mod segment;
 mod sidecar;
 mod store;
+mod stored;
 mod suppress;
 mod table;
 mod txn;

@@ -8,6 +8,7 @@ use crate::pred::{Bound, Pred};
 use crate::scan::{self, Stop, field_span};
 use crate::segment::Cell;
 use crate::store::Inner;
+use crate::stored::typed;
 use crate::table::{Snapshot, View};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -353,16 +354,6 @@ fn cells(inner: &Inner, snapshot: &Snapshot, field: &Field, page: &[Candidate]) 
         }
     }
     Ok(out)
-}
-
-fn typed(field: &Field, v: i64) -> Value {
-    match field.kind {
-        FieldType::Decimal => Value::Decimal { units: v, scale: field.scale },
-        FieldType::Bool => Value::Bool(v != 0),
-        FieldType::Date => Value::Date(zonglan_catalog::batch::date_of(v as i32)),
-        FieldType::Instant => Value::Instant(v),
-        _ => Value::Int(v),
-    }
 }
 
 fn write_cursor(position: &Position) -> Result<String> {

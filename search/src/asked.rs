@@ -1,8 +1,8 @@
 //! A request as it was read, and its compilation to the engine's query.
 
-use crate::attached;
 use crate::Inner;
 use crate::analyze::normalise;
+use crate::attached;
 use crate::clause::{Clause, is_question};
 use crate::condition::condition;
 use crate::error::SearchError;

@@ -130,7 +130,7 @@ impl Indexes {
     /// Ids of the best hits as a search gives them; blocking.
     pub fn ranked(&self, search: &BoundSearch) -> Result<Vec<String>> {
         let inner = &self.0;
-        let Some(shelf) = inner.shelf(search.dataset(), false)? else { return Ok(Vec::new()) };
+        let Some(shelf) = inner.serving(search.dataset())? else { return Ok(Vec::new()) };
         let searcher = shelf.searcher();
         let asked = Asked::of(inner, search)?;
         let found = inner.find(&shelf, &searcher, search, &asked, &Cancel::default())?;
@@ -147,7 +147,7 @@ impl Indexes {
     /// nothing else, for comparison; blocking. For those with full view.
     pub fn ranked_plainly(&self, search: &BoundSearch, field: &str) -> Result<Vec<String>> {
         let dataset = search.dataset();
-        let Some(shelf) = self.0.shelf(dataset, false)? else { return Ok(Vec::new()) };
+        let Some(shelf) = self.0.serving(dataset)? else { return Ok(Vec::new()) };
         if !search.full_view() {
             return Err(SearchError::Field {
                 field: field.to_string(), reason: "只有全部可见的用户可以评测"
@@ -182,7 +182,7 @@ impl Indexes {
             let field = dataset.label.zh.clone();
             return Err(SearchError::Field { field, reason: "只有全部可见的用户可以训练" }.into());
         }
-        let Some(shelf) = self.0.shelf(dataset, false)? else { return Ok(Learned::default()) };
+        let Some(shelf) = self.0.serving(dataset)? else { return Ok(Learned::default()) };
         let body = body_field(dataset).unwrap_or_default().to_string();
         let ids: BTreeSet<&String> = judged.iter().flat_map(|j| &j.relevant).collect();
         let mut place: HashMap<&String, usize> = HashMap::new();

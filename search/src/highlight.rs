@@ -170,7 +170,13 @@ impl Targets {
 
 /// The beginning of a text, for hits that the words do not explain.
 pub(crate) fn lead(field: &str, text: &str) -> Passage {
-    Passage { field: field.to_string(), text: text.chars().take(LENGTH).collect(), marks: Vec::new(), offset: 0, file: None }
+    Passage {
+        field: field.to_string(),
+        text: text.chars().take(LENGTH).collect(),
+        marks: Vec::new(),
+        offset: 0,
+        file: None,
+    }
 }
 
 /// The window of a passage whose first mark is at `at`: from the sentence's start where it is near.

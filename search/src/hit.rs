@@ -1,8 +1,8 @@
 //! What of a found document the asker sees, and what is marked in it.
 
-use crate::attached;
 use crate::analyze::normalise;
 use crate::asked::Asked;
+use crate::attached;
 use crate::collect::Ranked;
 use crate::error::SearchError;
 use crate::highlight::{Targets, lead};

@@ -21,6 +21,7 @@ mod near;
 mod plain;
 mod plan;
 pub mod query;
+mod rebuild;
 mod rules;
 mod schema;
 mod search;
@@ -80,6 +81,8 @@ pub(crate) struct Inner {
     read_only: bool,
     catalogue: RwLock<Arc<Catalogue>>,
     shelves: Mutex<HashMap<String, Arc<Shelf>>>,
+    /// Indexes of older formats that answer until new ones are complete.
+    older: Mutex<HashMap<String, Arc<Shelf>>>,
     permits: Permits,
     knowledge: RwLock<Arc<Knowledge>>,
     attachments: RwLock<Option<Arc<dyn attached::Attachments>>>,
@@ -114,6 +117,7 @@ impl Indexes {
             read_only,
             catalogue: RwLock::new(catalogue),
             shelves: Mutex::default(),
+            older: Mutex::new(rebuild::open_older(dir)),
             permits: Permits::new(options.writers.max(1)),
             options,
         }));
@@ -137,7 +141,7 @@ impl Indexes {
     pub(crate) fn state_of(&self, dataset: &str) -> DatasetState {
         let catalogue = self.0.catalogue();
         let Some(dataset) = catalogue.dataset(dataset) else { return DatasetState::default() };
-        let Ok(Some(shelf)) = self.0.shelf(dataset, false) else { return DatasetState::default() };
+        let Ok(Some(shelf)) = self.0.serving(dataset) else { return DatasetState::default() };
         let Some(payload) = shelf.dataset(&dataset.name) else { return DatasetState::default() };
         DatasetState {
             version: payload.version,

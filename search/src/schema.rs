@@ -164,7 +164,8 @@ pub(crate) struct Row {
     pub id: String,
     /// Positions that its texts take.
     pub base: u32,
-    /// A hash of content and definition: equal means that nothing needs to be written.
+    /// A hash of content and definition: equal means that nothing needs to be written. Goes into the
+    /// document when that is complete.
     pub rev: u64,
     pub document: TantivyDocument,
     /// Bytes that it holds, to bound buffers.
@@ -269,7 +270,6 @@ pub(crate) fn row_of(slots: &Slots, dataset: &Dataset, signature: &str, batch: &
     document.add_object(slots.attr, attr);
     let stored = Json::Object(stored).to_string();
     let rev = RowKey::of([signature, id.as_str(), stored.as_str()]).0 as u64;
-    document.add_u64(slots.rev, rev);
     document.add_bytes(slots.doc, stored.as_bytes());
     Row { key: own, base, id, rev, document, bytes: stored.len() * 3 + 256, time }
 }

@@ -110,7 +110,7 @@ impl TextResolver for Indexes {
         let missing = || SearchError::Field { field: format!("{dataset}.{field}"), reason: "不存在" };
         let dataset = catalogue.dataset(dataset).ok_or_else(missing)?;
         let field = dataset.field(field).ok_or_else(missing)?;
-        let Some(shelf) = self.0.shelf(dataset, false)? else { return Ok(Vec::new()) };
+        let Some(shelf) = self.0.serving(dataset)? else { return Ok(Vec::new()) };
         let fail = SearchError::engine(&shelf.name);
         let query = within(&shelf, dataset, text_condition(&shelf.slots, dataset, field, text)?);
         let keys = shelf.searcher().search(&query, &crate::keys::Keys { limit }).map_err(&fail)?;
@@ -131,7 +131,7 @@ impl Indexes {
     /// is marked in it, its filters do not apply. Takes milliseconds; blocking.
     pub fn get(&self, search: &BoundSearch, id: &str) -> Result<Option<Document>> {
         let dataset = search.dataset();
-        let Some(shelf) = self.0.shelf(dataset, false)? else { return Ok(None) };
+        let Some(shelf) = self.0.serving(dataset)? else { return Ok(None) };
         let slots = &shelf.slots;
         let fail = SearchError::engine(&shelf.name);
         let query = BooleanQuery::intersection(vec![
@@ -165,7 +165,7 @@ impl Inner {
         let dataset = search.dataset();
         let request = search.request();
         let asked = Asked::of(self, search)?;
-        let Some(shelf) = self.shelf(dataset, false)? else { return Ok(SearchPage::default()) };
+        let Some(shelf) = self.serving(dataset)? else { return Ok(SearchPage::default()) };
         let searcher = shelf.searcher();
         let found = self.find(&shelf, &searcher, search, &asked, cancel)?;
         let wanted = Wanted::new(search, &asked);

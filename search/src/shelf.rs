@@ -30,6 +30,12 @@ pub(crate) struct DatasetPayload {
     pub last: Option<i64>,
     /// When the last commit happened, milliseconds since 1970 UTC.
     pub at: i64,
+    /// What the rows depend on beside themselves, once all are written so; see [`crate::rebuild`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<u64>,
+    /// Rows are being read again from another store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebuilding: bool,
     /// Position by stream, and the version at which it was set.
     #[serde(default)]
     pub cursors: BTreeMap<String, (u64, u64)>,
@@ -151,6 +157,23 @@ impl Shelf {
         } else {
             Index::open(directory).map_err(&fail)?
         };
+        Self::over(index, name, slots).map(Some)
+    }
+
+    /// Opens an index of an older format for reading. `None`: it lacks fields that are needed.
+    pub fn open_older(path: &Path, name: &str) -> Result<Option<Self>, SearchError> {
+        let fail = SearchError::engine(name);
+        if !path.join("meta.json").exists() {
+            return Ok(None);
+        }
+        let directory = MmapDirectory::open(path).map_err(|e| fail(e.into()))?;
+        let index = Index::open(directory).map_err(&fail)?;
+        let Some(slots) = Slots::of(&index.schema()) else { return Ok(None) };
+        Self::over(index, name, slots).map(Some)
+    }
+
+    fn over(index: Index, name: &str, slots: Slots) -> Result<Self, SearchError> {
+        let fail = SearchError::engine(name);
         index.tokenizers().register(TOKENIZER, Grams::default());
         let reader = index
             .reader_builder()
@@ -163,7 +186,7 @@ impl Shelf {
                 .map_err(|e| SearchError::Payload { index: name.to_string(), reason: e.to_string() })?,
             None => Payload::default(),
         };
-        Ok(Some(Self {
+        Ok(Self {
             name: name.to_string(),
             slots,
             index,
@@ -172,7 +195,7 @@ impl Shelf {
             desk: Mutex::default(),
             freed: Condvar::new(),
             factors: Mutex::default(),
-        }))
+        })
     }
 
     pub fn searcher(&self) -> Searcher {

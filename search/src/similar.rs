@@ -48,7 +48,7 @@ impl Inner {
         cancel: &Cancel,
     ) -> Result<SimilarPage> {
         let dataset = search.dataset();
-        let Some(shelf) = self.shelf(dataset, false)? else { return Ok(SimilarPage::default()) };
+        let Some(shelf) = self.serving(dataset)? else { return Ok(SimilarPage::default()) };
         let slots = &shelf.slots;
         let mut source: BTreeMap<String, Value> = BTreeMap::new();
         let mut text = like.text.clone().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Writing: transactions that put rows and their cursor into an index in one commit.
 
-use crate::error::SearchError;
 use crate::attached;
+use crate::error::SearchError;
 use crate::schema::{self, REGISTERS, Row};
 use crate::shelf::{DatasetPayload, Payload, Shelf};
 use crate::{Indexes, Inner};
@@ -196,7 +196,8 @@ impl Txn {
     /// Writes what this transaction did, and its cursor, into what the commit carries; returns the
     /// dataset's version.
     fn enter(&self, payload: &mut Payload, cursor: Option<&Cursor>) -> u64 {
-        let entry = payload.datasets.entry(self.dataset.name.clone()).or_default();
+        let fresh = || DatasetPayload { signature: Some(crate::rebuild::mark(&self.dataset)), ..Default::default() };
+        let entry = payload.datasets.entry(self.dataset.name.clone()).or_insert_with(fresh);
         let changed = self.done.inserted + self.done.updated + self.done.deleted > 0;
         entry.version += u64::from(changed);
         entry.first = entry.first.into_iter().chain(self.first).min();
@@ -272,6 +273,7 @@ impl Txn {
                     } else {
                         self.done.inserted += 1;
                     }
+                    row.document.add_u64(slots.rev, row.rev);
                     writer.add_document(row.document).map_err(&fail)?;
                 }
                 Write::Delete(_) => {

@@ -91,7 +91,7 @@ impl Inner {
             field: None,
             count: None,
         }));
-        if let Some(shelf) = self.shelf(search.dataset(), false)? {
+        if let Some(shelf) = self.serving(search.dataset())? {
             let searcher = shelf.searcher();
             let visible = Visible { shelf: &shelf, searcher: &searcher, search };
             for field in search.dataset().field.iter().filter(|f| named(search, f)) {
@@ -170,7 +170,7 @@ impl Inner {
     }
 
     fn correct(&self, search: &BoundSearch) -> Result<Option<Correction>> {
-        let Some(shelf) = self.shelf(search.dataset(), false)? else { return Ok(None) };
+        let Some(shelf) = self.serving(search.dataset())? else { return Ok(None) };
         let searcher = shelf.searcher();
         let asked = Asked::of(self, search)?;
         let visible = Visible { shelf: &shelf, searcher: &searcher, search };

@@ -1,5 +1,6 @@
 //! Tests of the whole program from outside: the real binary, real stores, a real browser.
 
+mod attachments;
 mod board;
 mod boards;
 mod browser;

@@ -26,7 +26,10 @@ pub struct OpenFile {
 /// What reading a file gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileText {
-    Text { text: String, cut: bool },
+    Text {
+        text: String,
+        cut: bool,
+    },
     /// Nothing to read in this kind of file.
     None,
     Failed(String),

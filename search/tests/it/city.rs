@@ -57,6 +57,26 @@ field = [
     )
 }
 
+/// A register whose records have files.
+const DOSSIER: &str = r#"
+name = "dossier"
+label = { zh = "卷宗", en = "Dossier" }
+source = "records"
+key = ["id"]
+region = "district"
+owner = "所"
+field = [
+  { name = "id", label = { zh = "编号", en = "Id" }, type = "text", search = "keyword" },
+  { name = "name", label = { zh = "名称", en = "Name" }, type = "text", search = "zh" },
+  { name = "amount", label = { zh = "金额", en = "Amount" }, type = "decimal", scale = 2 },
+  { name = "district", label = { zh = "区", en = "District" }, type = "region", level = "district", search = "keyword" },
+]
+[register]
+numbering = "JZ{seq:4}"
+lifecycle = ["register", "change"]
+attachments = { max_count = 3 }
+"#;
+
 fn code(list: &str, items: &[(&str, &str)]) -> String {
     let mut text = format!("name = \"{list}\"\nlabel = {{ zh = \"表\", en = \"List\" }}\nbasis = \"test\"\n");
     for (code, zh) in items {
@@ -72,11 +92,22 @@ fn role(name: &str, clear: &str, full: bool) -> String {
 }
 
 pub fn catalogue() -> Arc<Catalogue> {
+    catalogue_with(JUDGMENT)
+}
+
+/// With another definition of judgments: `from` replaced by `to` in the usual one.
+pub fn catalogue_where(from: &str, to: &str) -> Arc<Catalogue> {
+    assert!(JUDGMENT.contains(from), "{from}");
+    catalogue_with(&JUDGMENT.replace(from, to))
+}
+
+fn catalogue_with(judgment: &str) -> Arc<Catalogue> {
     let file = |path: &str, text: String| SourceFile { path: path.into(), text };
     let files = [
-        file("t/datasets/judgment.toml", JUDGMENT.into()),
+        file("t/datasets/judgment.toml", judgment.into()),
         file("t/datasets/premises.toml", register("premises")),
         file("t/datasets/company.toml", register("company")),
+        file("t/datasets/dossier.toml", DOSSIER.into()),
         file("t/codes/charge.toml", code("charge", &[("theft", "盗窃罪"), ("fraud", "诈骗罪")])),
         file(
             "t/codes/region.toml",
@@ -114,9 +145,13 @@ pub struct City {
 
 impl City {
     pub fn new() -> Self {
+        Self::with(small())
+    }
+
+    pub fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let catalogue = catalogue();
-        let indexes = open(dir.path(), &catalogue);
+        let indexes = Indexes::open(dir.path(), catalogue.clone(), options).expect("the indexes open");
         Self { catalogue, indexes, _dir: dir }
     }
 
@@ -140,9 +175,13 @@ impl City {
     }
 }
 
+/// Small buffers: many segments from few texts.
+fn small() -> Options {
+    Options { writer_memory: 32 << 20, ..Options::default() }
+}
+
 pub fn open(dir: &Path, catalogue: &Arc<Catalogue>) -> Indexes {
-    let options = Options { writer_memory: 32 << 20, ..Options::default() };
-    Indexes::open(dir, catalogue.clone(), options).expect("the indexes open")
+    Indexes::open(dir, catalogue.clone(), small()).expect("the indexes open")
 }
 
 pub fn put(

@@ -2,6 +2,7 @@
 
 use crate::city::{City, Dice, everyone, judgment, request, row, text};
 use std::collections::BTreeSet;
+use zonglan_catalog::search::SearchRequest;
 use zonglan_search::analyze::normalise;
 
 /// A query for just these characters, in quotes that they do not hold themselves.
@@ -24,25 +25,37 @@ pub fn check(city: &City, texts: &[(String, String)], dice: &mut Dice, fragments
         let length = 1 + dice.below(longest);
         let start = dice.below(source.len().saturating_sub(length).max(1));
         let fragment: String = source[start..(start + length).min(source.len())].iter().collect();
-        let sought: String = normalise(&fragment).into_iter().collect();
-        let truth: BTreeSet<&str> = normal.iter().filter(|(_, t)| t.contains(&sought)).map(|(id, _)| *id).collect();
-        let page = city.ask(&everyone(), &request(&quoted(&fragment)));
-        let hits: BTreeSet<&str> = page.hits.iter().map(|h| h.id.as_str()).collect();
-        assert_eq!(hits, truth, "fragment {fragment:?}");
-        assert_eq!(page.total as usize, truth.len());
-        for hit in &page.hits {
-            let marked = hit.highlights.iter().flat_map(|p| {
-                let chars: Vec<char> = p.text.chars().collect();
-                p.marks.iter().map(move |(f, t)| {
-                    normalise(&chars[*f..*t].iter().collect::<String>()).into_iter().collect::<String>()
-                })
-            });
-            assert!(marked.clone().count() > 0, "{fragment:?} is not marked in {}", hit.id);
-            assert!(marked.into_iter().any(|m| m.contains(&sought)), "{fragment:?}");
-        }
-        relevant += truth.len();
+        relevant += check_one(city, &normal, &fragment);
     }
     relevant
+}
+
+/// Compares the hits of one fragment with the normalised texts that hold it; returns their number.
+pub fn check_one(city: &City, normal: &[(&str, String)], fragment: &str) -> usize {
+    let sought: String = normalise(fragment).into_iter().collect();
+    let truth: BTreeSet<&str> = normal.iter().filter(|(_, t)| t.contains(&sought)).map(|(id, _)| *id).collect();
+    let first = city.ask(&everyone(), &request(&quoted(fragment)));
+    let mut list = first.hits;
+    while list.len() < first.total as usize {
+        let request = SearchRequest { offset: list.len(), ..request(&quoted(fragment)) };
+        let page = city.ask(&everyone(), &request);
+        assert!(!page.hits.is_empty(), "{fragment:?}: {} of {}", list.len(), first.total);
+        list.extend(page.hits);
+    }
+    let hits: BTreeSet<&str> = list.iter().map(|h| h.id.as_str()).collect();
+    assert_eq!(hits, truth, "fragment {fragment:?}");
+    assert_eq!(first.total as usize, truth.len());
+    for hit in &list {
+        let marked = hit.highlights.iter().flat_map(|p| {
+            let chars: Vec<char> = p.text.chars().collect();
+            p.marks.iter().map(move |(f, t)| {
+                normalise(&chars[*f..*t].iter().collect::<String>()).into_iter().collect::<String>()
+            })
+        });
+        assert!(marked.clone().count() > 0, "{fragment:?} is not marked in {}", hit.id);
+        assert!(marked.into_iter().any(|m| m.contains(&sought)), "{fragment:?}");
+    }
+    truth.len()
 }
 
 #[test]

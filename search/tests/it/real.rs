@@ -1,36 +1,60 @@
 //! Real judgments, where the folder of shared files is at hand (`ZONGLAN_SHARED`).
 
 use crate::city::{City, Dice, everyone, request, row, text};
-use crate::fragments::check;
+use crate::fragments::{check, check_one};
 use flate2::read::GzDecoder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use zonglan_catalog::search::SearchRequest;
+use zonglan_search::analyze::normalise;
 use zonglan_search::eval::{Figures, Judged, folds, paired_p};
 
+/// Judgments (501) and the paragraphs of reading questions (1,000): random fragments of all of
+/// them, every charge and every law by its name.
 #[test]
 fn fragments_of_real_judgments() {
     let Ok(shared) = std::env::var("ZONGLAN_SHARED") else {
         println!("skipped: ZONGLAN_SHARED is not set");
         return;
     };
-    let path = Path::new(&shared).join("data/judgments/judge.jsonl.gz");
-    let file = std::fs::File::open(&path).expect("the file of judgments opens");
-    let texts: Vec<(String, String)> = BufReader::new(GzDecoder::new(file))
-        .lines()
-        .map(|line| {
-            let json: serde_json::Value = serde_json::from_str(&line.expect("reads")).expect("is JSON");
-            let field = |name: &str| json[name].as_str().unwrap_or_default().to_string();
-            (field("id"), format!("{}\n{}", field("judgment"), field("fact")))
-        })
+    let data = Path::new(&shared).join("data");
+    let unpacked = |path: &str| {
+        let file = std::fs::File::open(data.join(path)).expect("the file opens");
+        BufReader::new(GzDecoder::new(file))
+    };
+    let lines = |path: &str| -> Vec<serde_json::Value> {
+        let json = |line: std::io::Result<String>| serde_json::from_str(&line.expect("reads")).expect("is JSON");
+        unpacked(path).lines().map(json).collect()
+    };
+    let field = |json: &serde_json::Value, name: &str| json[name].as_str().unwrap_or_default().to_string();
+    let mut texts: Vec<(String, String)> = lines("judgments/judge.jsonl.gz")
+        .iter()
+        .map(|json| (field(json, "id"), format!("{}\n{}", field(json, "judgment"), field(json, "fact"))))
         .collect();
     assert_eq!(texts.len(), 501);
+    let reading: serde_json::Value = serde_json::from_reader(unpacked("judgments/cjrc_dev.json.gz")).expect("is JSON");
+    let paragraphs = reading["data"].as_array().expect("a list").iter().flat_map(|d| d["paragraphs"].as_array());
+    texts.extend(paragraphs.flatten().enumerate().map(|(n, p)| (format!("cjrc{n}"), field(p, "context"))));
+    assert_eq!(texts.len(), 1_501);
     let city = City::new();
     let rows: Vec<_> = texts.iter().map(|(id, t)| row(id, &[("text", text(t))])).collect();
     city.put("judgment", &rows, None);
     let relevant = check(&city, &texts, &mut Dice(1), 2_000, 8);
-    println!("2000 fragments of 501 judgments, {relevant} relevant texts: recall and precision 1.000");
+    println!("2000 fragments of 1,501 texts, {relevant} relevant ones: recall and precision 1.000");
+
+    let normal: Vec<(&str, String)> =
+        texts.iter().map(|(id, t)| (id.as_str(), normalise(t).into_iter().collect())).collect();
+    let crimes = std::fs::read_to_string(data.join("codes/crimes.csv")).expect("reads");
+    let charges: BTreeSet<String> =
+        crimes.lines().skip(1).filter_map(|l| l.split(',').nth(1)).filter(|c| !c.is_empty()).map(String::from).collect();
+    let articles = lines("statutes/articles.jsonl.gz");
+    let law = |json: &serde_json::Value| field(json, "name").split('第').next().unwrap_or_default().to_string();
+    let laws: BTreeSet<String> = articles.iter().map(law).filter(|l| !l.is_empty()).collect();
+    for (name, list) in [("charges", charges), ("names of laws", laws)] {
+        let relevant: usize = list.iter().map(|term| check_one(&city, &normal, term)).sum();
+        println!("{} {name}, {relevant} relevant texts: recall and precision 1.000", list.len());
+    }
 }
 
 /// Lay questions over articles of law (STARD, MIT): five-fold cross-validated, better than BM25.
@@ -141,7 +165,7 @@ fn speed_over_articles() {
             )
         })
         .collect();
-    let city = City::new();
+    let city = City::with(zonglan_search::Options::default());
     let start = std::time::Instant::now();
     rows.chunks(5_000).for_each(|part| {
         city.put("judgment", part, None);

@@ -20,6 +20,13 @@ export function marked(passage: Pick<Passage, "text" | "marks">): (Node | string
   return parts;
 }
 
+/** What a passage is from, where that is a file of the record: a link to the file. */
+function source(dataset: string, id: string, passage: Passage): HTMLElement | null {
+  if (!passage.file) return null;
+  const path = `/api/v1/records/${encodeURIComponent(dataset)}/${encodeURIComponent(id)}/files/${passage.file.id}`;
+  return h("a", { class: "file", href: path, download: passage.file.name }, t(`附件 ${passage.file.name}`, `File ${passage.file.name}`));
+}
+
 export function nameOf(dataset: DatasetView, field: string, value: Json): string {
   const info = dataset.fields.find((f) => f.name === field);
   if (value === null || value === undefined) return "";
@@ -55,11 +62,11 @@ export function hitItem(dataset: DatasetView, hit: Hit, q: string, similar: (id:
     h("h2", null, h("a", { href: caseLink(dataset.name, hit.id, q) }, cut(title || hit.id, 80))),
     h("p", { class: "meta" }, meta.map((m) => h("span", { class: `m-${m.name}` }, cut(m.text, 40)))),
     reasons(hit.reasons ?? hit.explanation),
-    shown.map((p) => h("p", { class: "passage" }, marked(p))),
+    shown.map((p) => h("p", { class: "passage" }, source(dataset.name, hit.id, p), marked(p))),
     result && !shown.length ? h("p", { class: "passage" }, cut(result, 140)) : null);
   const foot = h("p", { class: "hit-foot" });
   if (more.length) {
-    const button = h("button", { type: "button", class: "link", onclick: () => button.replaceWith(...more.map((p) => h("span", { class: "passage more" }, marked(p)))) }, t(`还有 ${more.length} 处`, `${more.length} more`));
+    const button = h("button", { type: "button", class: "link", onclick: () => button.replaceWith(...more.map((p) => h("span", { class: "passage more" }, source(dataset.name, hit.id, p), marked(p)))) }, t(`还有 ${more.length} 处`, `${more.length} more`));
     foot.append(button);
   }
   foot.append(h("button", { type: "button", class: "link", onclick: () => similar(hit.id, title || hit.id) }, t("类似案件", "Similar")));

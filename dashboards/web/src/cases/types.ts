@@ -7,6 +7,8 @@ export interface Passage {
   text: string;
   marks: [number, number][];
   offset: number;
+  /** The attached file that it is from. */
+  file?: { id: number; name: string };
 }
 
 export interface Reason {

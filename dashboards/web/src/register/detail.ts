@@ -110,19 +110,21 @@ async function files(id: string): Promise<void> {
   byId("record-children").before(box);
   const base = `${path(dataset.name, id)}/files`;
   const show = async () => {
-    const { files, may_add } = await api<{ files: { id: number; name: string; kind: string | null; length: number; note: string | null; created_at: number; created_by: string; preview: boolean }[]; may_add: boolean }>("GET", base);
+    const { files, may_add } = await api<{ files: { id: number; name: string; kind: string | null; length: number; note: string | null; created_at: number; created_by: string; preview: boolean; search: string; search_note?: string }[]; may_add: boolean }>("GET", base);
     const kinds = dataset.attachments?.kinds ?? [];
     const size = (n: number) => (n > 1 << 20 ? `${(n / (1 << 20)).toFixed(1)} MB` : `${Math.max(1, Math.round(n / 1024))} KB`);
+    // What of the file is searched: most people only need to know where that is not so.
+    const searched = (f: { search: string; search_note?: string }) => f.search === "failed" ? t(`不能检索：${f.search_note ?? ""}`, `Not searchable: ${f.search_note ?? ""}`) : f.search === "text" ? (f.search_note ?? t("可检索", "Searchable")) : "";
     const rows = files.map((f) => h("li", null,
       h("a", { href: `${base}/${f.id}${f.preview ? "?inline=1" : ""}`, target: f.preview ? "_blank" : undefined, rel: "noopener" }, f.name),
-      h("span", { class: "hint" }, [kinds.find(([c]) => c === f.kind)?.[1], size(f.length), local(f.created_at), f.created_by, f.note].filter(Boolean).join(" · ")),
+      h("span", { class: "hint" }, [kinds.find(([c]) => c === f.kind)?.[1], size(f.length), local(f.created_at), f.created_by, f.note, searched(f)].filter(Boolean).join(" · ")),
       h("a", { class: "quiet button", href: `${base}/${f.id}`, download: f.name }, t("下载", "Download")),
       may_add ? h("button", { type: "button", class: "quiet", onclick: () => ask(t(`删除附件「${f.name}」？`, `Remove “${f.name}”?`), [], async () => {
         await send("DELETE", `${base}/${f.id}`);
         await show();
       }) }, t("删除", "Remove")) : null));
     const error = h("p", { class: "error", role: "alert", hidden: true });
-    const input = h("input", { type: "file", "aria-label": t("选择文件", "Choose a file"), accept: ".pdf,.docx,.xlsx,.ofd,.jpg,.jpeg,.png,.webp,.tif,.tiff" });
+    const input = h("input", { type: "file", "aria-label": t("选择文件", "Choose a file"), accept: ".pdf,.docx,.xlsx,.ofd,.txt,.jpg,.jpeg,.png,.webp,.tif,.tiff" });
     const kind = kinds.length ? h("select", { "aria-label": t("种类", "Kind") }, kinds.map(([c, label]) => h("option", { value: c }, label))) : null;
     const add = h("form", { class: "filters" }, kind, input, h("button", { type: "submit" }, t("上传", "Upload")), error);
     add.addEventListener("submit", (event) => {
