@@ -148,7 +148,6 @@ pub(super) async fn count(conn: &mut SqliteConnection, dataset: &str, record: &s
 }
 
 const COLUMNS: &str = "id, name, kind, media, hash, length, note, created_at, created_by";
-const TEXT_COLUMNS: &str = "t.state AS text_state, t.reason AS text_reason";
 
 fn read(row: &sqlx::sqlite::SqliteRow) -> FileInfo {
     let media: String = row.get("media");
@@ -195,7 +194,7 @@ impl RecordStore {
     pub async fn files(&self, principal: &Principal, dataset: &str, id: &str) -> Result<(Vec<FileInfo>, bool)> {
         let (access, _, writes) = self.file_access(principal, dataset, id).await?;
         let sql = format!(
-            "SELECT {COLUMNS}, {TEXT_COLUMNS} FROM record_files LEFT JOIN file_texts t ON t.file = id WHERE dataset = ? AND record = ? AND removed_at IS NULL ORDER BY id"
+            "SELECT {COLUMNS}, text_state, text_reason FROM record_files LEFT JOIN (SELECT file, state AS text_state, reason AS text_reason FROM file_texts) ON file = id WHERE dataset = ? AND record = ? AND removed_at IS NULL ORDER BY id"
         );
         let query = sqlx::query(&sql).bind(&access.dataset.name).bind(id);
         let rows = query.fetch_all(self.db.readers()).await.map_err(db)?;
@@ -217,8 +216,8 @@ impl RecordStore {
         let (dataset, id, user) = (access.dataset.name.clone(), id.to_string(), principal.user.clone());
         let (kind, note) = (file.kind, file.note.filter(|n| !n.trim().is_empty()));
         let limit = i64::from(rules.max_count);
-        let files_changed = self.files_changed.clone();
-        self.db
+        let added = self
+            .db
             .write(move |txn| {
                 Box::pin(async move {
                     if count(txn.conn(), &dataset, &id).await? >= limit {
@@ -242,12 +241,14 @@ impl RecordStore {
                         .map_err(db)?;
                     let info = read(&row);
                     let detail = serde_json::json!({"file": info.id, "name": name, "hash": key.hash, "length": key.length});
-                    files_changed.send_modify(|n| *n += 1);
                     audit(txn, &user, "file_added", &dataset, &id, &detail.to_string());
                     Ok(info)
                 })
             })
-            .await
+            .await?;
+        // Only now can others see it.
+        self.files_changed.send_modify(|n| *n += 1);
+        Ok(added)
     }
 
     /// A file with its content; the look is audited.
@@ -289,7 +290,6 @@ impl RecordStore {
             return Err(Error::forbidden("files.write", "您不能删除该记录的附件，或记录已注销"));
         }
         let (dataset, id, user) = (access.dataset.name.clone(), id.to_string(), principal.user.clone());
-        let files_changed = self.files_changed.clone();
         self.db
             .write(move |txn| {
                 Box::pin(async move {
@@ -300,12 +300,13 @@ impl RecordStore {
                         return Err(Error::not_found("files.not_found", "附件不存在或已删除"));
                     }
                     sqlx::query("UPDATE file_texts SET indexed = 0 WHERE file = ?").bind(file).execute(txn.conn()).await.map_err(db)?;
-                    files_changed.send_modify(|n| *n += 1);
                     audit(txn, &user, "file_removed", &dataset, &id, &serde_json::json!({"file": file}).to_string());
                     Ok(())
                 })
             })
-            .await
+            .await?;
+        self.files_changed.send_modify(|n| *n += 1);
+        Ok(())
     }
 }
 

@@ -48,9 +48,9 @@ pub fn check_one(city: &City, normal: &[(&str, String)], fragment: &str) -> usiz
     for hit in &list {
         let marked = hit.highlights.iter().flat_map(|p| {
             let chars: Vec<char> = p.text.chars().collect();
-            p.marks.iter().map(move |(f, t)| {
-                normalise(&chars[*f..*t].iter().collect::<String>()).into_iter().collect::<String>()
-            })
+            p.marks
+                .iter()
+                .map(move |(f, t)| normalise(&chars[*f..*t].iter().collect::<String>()).into_iter().collect::<String>())
         });
         assert!(marked.clone().count() > 0, "{fragment:?} is not marked in {}", hit.id);
         assert!(marked.into_iter().any(|m| m.contains(&sought)), "{fragment:?}");

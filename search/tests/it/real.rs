@@ -46,8 +46,13 @@ fn fragments_of_real_judgments() {
     let normal: Vec<(&str, String)> =
         texts.iter().map(|(id, t)| (id.as_str(), normalise(t).into_iter().collect())).collect();
     let crimes = std::fs::read_to_string(data.join("codes/crimes.csv")).expect("reads");
-    let charges: BTreeSet<String> =
-        crimes.lines().skip(1).filter_map(|l| l.split(',').nth(1)).filter(|c| !c.is_empty()).map(String::from).collect();
+    let charges: BTreeSet<String> = crimes
+        .lines()
+        .skip(1)
+        .filter_map(|l| l.split(',').nth(1))
+        .filter(|c| !c.is_empty())
+        .map(String::from)
+        .collect();
     let articles = lines("statutes/articles.jsonl.gz");
     let law = |json: &serde_json::Value| field(json, "name").split('第').next().unwrap_or_default().to_string();
     let laws: BTreeSet<String> = articles.iter().map(law).filter(|l| !l.is_empty()).collect();
