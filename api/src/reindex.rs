@@ -48,7 +48,7 @@ pub async fn start(app: &App, follower: &Arc<Follower>) -> Result<()> {
 
 /// Lets go of the older index of the registers once the new one has all that the log had.
 async fn registers(app: App, follower: Arc<Follower>, any: Arc<Dataset>) {
-    let head = app.store.log.sealed().borrow().clone();
+    let head = *app.store.log.sealed().borrow();
     while !app.stopping.is_cancelled() {
         let (index, follower) = (app.index.clone(), follower.clone());
         let done = tokio::task::spawn_blocking(move || follower.position(&index)).await;

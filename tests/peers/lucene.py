@@ -72,23 +72,25 @@ def lucene(work, articles, questions):
 
 
 class Server:
-    """The program over a data directory; signs in as the analyst of the demo."""
+    """The program over a data directory; signs in as a user of the demo."""
 
     def __init__(self, data):
         environment = dict(os.environ, ZONGLAN_DEMO_PASSWORD="peer-of-lucene-8", RUST_LOG="warn")
         command = [str(BINARY), "serve", "--data", str(data), "--demo", "--listen", "127.0.0.1:0"]
         environment.update({"ZONGLAN_DEMO_ROWS": "300", "ZONGLAN_DEMO_LIVE_S": "0", "ZONGLAN_LIMITS_REQUESTS_PER_SECOND": "10000"})
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for line in self.process.stdout:
             found = re.search(r"listening on http://([\d.]+):(\d+)", line)
             if found:
                 self.connection = http.client.HTTPConnection(found[1], int(found[2]))
                 break
-        body = {"username": "admin", "password": "peer-of-lucene-8", "scopes": ["*"]}
+        self.sign_in("analyst")
+
+    def sign_in(self, user):
         self.headers = {"content-type": "application/json"}
-        reply = self.ask("POST", "/api/v1/session", {k: body[k] for k in ("username", "password")}, raw=True)
-        self.headers["cookie"] = reply[1]["set-cookie"].split(";")[0]
-        self.headers["x-csrf-token"] = reply[0]["csrf"]
+        answer, headers = self.ask("POST", "/api/v1/session", {"username": user, "password": "peer-of-lucene-8"}, raw=True)
+        self.headers["cookie"] = headers["set-cookie"].split(";")[0]
+        self.headers["x-csrf-token"] = answer["csrf"]
 
     def ask(self, method, path, body, raw=False):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -127,14 +129,16 @@ def main(folder):
     questions = [(q, t) for q, t in pairs(folder / "questions.tsv") if q in relevant]
     work = pathlib.Path(tempfile.mkdtemp(prefix="lucene-peer-"))
     data = work / "data"
+    server = None
     try:
         server = Server(data)
+        server.sign_in("admin")
         server.headers["content-type"] = "application/octet-stream"
         start = time.perf_counter()
         lines = "".join(json.dumps(a, ensure_ascii=False) + "\n" for a in articles).encode()
         report = server.ask("POST", "/api/v1/import/statute", lines)
         seconds = time.perf_counter() - start
-        server.headers["content-type"] = "application/json"
+        server.sign_in("analyst")
         assert report["loaded"] == len(articles), report
         rules, times = answer(server, questions, 2)
         server.stop()
@@ -169,6 +173,8 @@ def main(folder):
             figs = ", ".join(f"{k} {v:.4f}" for k, v in figures(rankings, relevant).items())
             print(f"{name}: loaded in {took:.1f} s, p50 {median:.2f} ms, p95 {p95:.2f} ms, {figs}")
     finally:
+        if server:
+            server.stop()
         shutil.rmtree(work, ignore_errors=True)
 
 
