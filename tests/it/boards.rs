@@ -149,6 +149,20 @@ fn boards_that_were_left_hold_no_connection() -> Result<()> {
         }
         // With the lines held, the seventh page waits for a minute.
         ensure!(start.elapsed().as_secs() < 40, "ten boards took {:?}", start.elapsed());
+        // A round of boards turns by itself, passes over what is not there, and stays a round.
+        let round = "layout=wall&carousel=relief:5,no_such_board,mediation:600";
+        browser.page.goto(&format!("{}/boards/relief?{round}", city.address)).await?;
+        let on = |board: &str| {
+            format!(
+                "return location.pathname === '/boards/{board}' && document.documentElement.dataset.ready === 'true'"
+            )
+        };
+        browser.until("the next board", &on("mediation")).await?;
+        ensure!(
+            browser.script("return location.search").await?.as_str().is_some_and(|s| s.contains("carousel=relief"))
+        );
+        browser.find("body").await?.send_keys("\u{e014}").await?;
+        browser.until("the arrow turns the page", &on("relief")).await?;
         Ok(())
     })
 }

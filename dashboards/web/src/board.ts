@@ -2,6 +2,7 @@
 // good picture when something fails, and leads every mark on.
 
 import { ApiError, byId, h, message, pageData, send, t } from "./lib/dom";
+import { carousel } from "./lib/carousel";
 import { Chart } from "./lib/chart";
 import { clockDate, clockTime, minute } from "./lib/format";
 import { watch, type Versions } from "./lib/live";
@@ -426,4 +427,5 @@ startAtHome();
 showVars();
 clock();
 void refresh();
+carousel(page.board, (text) => byId("round").replaceChildren(text), { held: t("轮播已暂停（空格继续）", "Held (space goes on)"), next: t("轮播中", "Carousel") });
 watch(page.datasets, ticked, (up) => linkState(up ? "" : t("实时中断，重连中", "reconnecting")));
