@@ -2,6 +2,7 @@
 
 pub mod app;
 mod attaching;
+mod backup;
 pub mod cli;
 pub mod config;
 pub mod demo;

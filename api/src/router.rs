@@ -5,7 +5,7 @@ use crate::middleware;
 use crate::routes::{
     assets, board_documents, boards, briefings, case_file, cases, datasets, drafts, events, exports, files, geo,
     grants, health, imports, jobs, model_helpers, model_pages, model_runs, models, notices, openapi, pages, query,
-    records, search, search_exports, searches, session, tasks, timeline, tokens, users,
+    records, search, search_exports, searches, session, signatures, tasks, timeline, tokens, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -66,6 +66,8 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(drafts::get, drafts::put, drafts::delete))
         .routes(routes!(drafts::template))
         .routes(routes!(records::history))
+        .routes(routes!(signatures::of_record))
+        .routes(routes!(signatures::of_export))
         .routes(routes!(files::get, files::remove))
         .routes(routes!(records::children, records::create_child))
         .routes(routes!(tasks::list, tasks::create))

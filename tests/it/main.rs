@@ -11,6 +11,7 @@ mod geo;
 mod import;
 mod models;
 mod policy;
+mod protection;
 mod query;
 mod real_files;
 mod records;

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Results go to standard output, everything else to
 //! standard error.
 
+mod backup;
 mod catalog;
 mod demo;
 mod doctor;
@@ -15,6 +16,7 @@ mod query;
 mod remote;
 mod search;
 mod serve;
+mod signature;
 mod user;
 mod verify;
 
@@ -76,8 +78,15 @@ enum Command {
     /// Keys of sealed fields
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Check signed approvals and exports, without server or data
+    #[command(subcommand)]
+    Signature(signature::Signature),
     /// Verify the change log and the stores
     Verify(verify::Verify),
+    /// Copy the data directory, also while the server runs
+    Backup(backup::BackupArgs),
+    /// Put a backup into a new data directory, as it was at a moment
+    Restore(backup::RestoreArgs),
     /// Make the demo city
     Demo(demo::Demo),
     /// Manage users
@@ -115,6 +124,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Catalog(command) => return catalog::run(&common, command),
         Command::Policy(command) => policy::run(&common, command)?,
         Command::Keys(command) => keys::run(&common, &command)?,
+        Command::Signature(command) => return signature::run(&common, &command),
+        Command::Backup(args) => backup::backup(&common, &args)?,
+        Command::Restore(args) => return backup::restore(&common, &args),
         Command::Verify(args) => return verify::run(&common, &args),
         Command::Demo(args) => demo::run(&common, args)?,
         Command::User(command) => user::run(&common, command)?,
@@ -197,6 +209,9 @@ mod tests {
             "policy explain leader-310104 read incident",
             "verify --data d",
             "keys rotate --data d",
+            "backup --data d --to b",
+            "restore --from b --keys k --until 2026-06-30T18:00:00+08:00 --data d",
+            "signature verify export.json export.csv --key 04ab",
             "demo --rows 1000 --seed 7 --until 2026-06-30 --data d",
             "user list --data d",
             "openapi",

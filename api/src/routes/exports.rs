@@ -4,10 +4,10 @@ use super::schemas;
 use crate::app::App;
 use crate::error::{Error, Problem, Result, request_id};
 use crate::extract::{Auth, Language, ValidatedJson};
-use crate::store::AuditEvent;
+use crate::store::{AuditEvent, ExportedFile, StreamHash, hex, sign_export};
 use axum::body::{Body, Bytes};
 use axum::extract::{Query as Params, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::io::{Seek, Write};
@@ -37,6 +37,10 @@ pub struct ExportIn {
 
 /// An export on its way: pages of rows up to the limit of the role.
 struct Export {
+    /// The id of its signature.
+    id: String,
+    dataset: String,
+    name: String,
     app: App,
     principal: Principal,
     query: Query,
@@ -47,6 +51,18 @@ struct Export {
 }
 
 impl Export {
+    /// Signs the whole file, before its last bytes leave.
+    async fn sign(&self, sm3: [u8; 32]) -> Result<()> {
+        let file = ExportedFile {
+            id: self.id.clone(),
+            dataset: self.dataset.clone(),
+            name: self.name.clone(),
+            actor: self.principal.user.clone(),
+            sm3,
+        };
+        Ok(sign_export(&self.app.store.db, file).await?)
+    }
+
     /// The next rows, with labels. `None`: there are no more, or the role permits no more.
     async fn page(&mut self) -> Result<Option<Table>> {
         if self.done || self.left == 0 {
@@ -125,7 +141,17 @@ async fn export(app: App, auth: Auth, language: Language, body: ExportIn) -> Res
         .detail(serde_json::json!({"query": query, "format": format!("{:?}", body.format).to_lowercase(), "limit": wanted, "request": request_id()}));
     // No file leaves before the audit holds it.
     app.store.log.audit(event).await?;
+    let id = hex(&crate::store::crypto::random::<8>()?);
+    let stamp = zonglan_catalog::time::to_local(app.clock.now()).format("%Y%m%d-%H%M%S");
+    let extension = match body.format {
+        ExportFormat::Csv => "csv",
+        ExportFormat::Xlsx => "xlsx",
+    };
+    let name = format!("{}-{stamp}.{extension}", dataset.name);
     let mut export = Export {
+        id: id.clone(),
+        dataset: dataset.name.clone(),
+        name: name.clone(),
         app: app.clone(),
         principal: auth.principal,
         query,
@@ -135,19 +161,20 @@ async fn export(app: App, auth: Auth, language: Language, body: ExportIn) -> Res
     };
     // The first page is fetched before the answer starts, so that refusals have their status.
     let first = export.page().await?.unwrap_or_default();
-    let stamp = zonglan_catalog::time::to_local(app.clock.now()).format("%Y%m%d-%H%M%S");
-    let (kind, extension, body) = match body.format {
-        ExportFormat::Csv => ("text/csv; charset=utf-8", "csv", csv(export, first, provenance)),
+    let (kind, body) = match body.format {
+        ExportFormat::Csv => ("text/csv; charset=utf-8", csv(export, first, provenance)),
         ExportFormat::Xlsx => (
             "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            "xlsx",
             xlsx(export, first, provenance).await?,
         ),
     };
-    let name = format!("attachment; filename=\"{}-{stamp}.{extension}\"", dataset.name);
-    let name = HeaderValue::from_str(&name).map_err(Error::internal)?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, name)], body)
-        .into_response())
+    let text = |text: &str| HeaderValue::from_str(text).map_err(Error::internal);
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_DISPOSITION, text(&format!("attachment; filename=\"{name}\""))?),
+        (HeaderName::from_static("x-signature-id"), text(&id)?),
+    ];
+    Ok((headers, body).into_response())
 }
 
 /// The query's conditions as JSON, for the foot of the document.
@@ -191,6 +218,7 @@ fn csv(mut export: Export, first: Table, provenance: Provenance) -> Body {
         let mut writer = CsvWriter::new(buffer.clone(), provenance, true);
         let mut page = Some(first);
         let mut begun = false;
+        let mut hash = StreamHash::default();
         let outcome = async {
             while let Some(table) = page.take() {
                 if !begun {
@@ -200,16 +228,21 @@ fn csv(mut export: Export, first: Table, provenance: Provenance) -> Body {
                 for row in &table.rows {
                     writer.row(row)?;
                 }
-                if sender.send(Ok(buffer.take())).await.is_err() {
-                    return Ok(());
+                let bytes = buffer.take();
+                hash.add(&bytes);
+                if sender.send(Ok(bytes)).await.is_err() {
+                    return Ok(Bytes::new());
                 }
                 page = export.page().await?;
             }
             writer.finish()?;
-            Ok::<_, Error>(())
+            let bytes = buffer.take();
+            hash.add(&bytes);
+            export.sign(hash.finish()).await?;
+            Ok::<_, Error>(bytes)
         };
         let last = match outcome.await {
-            Ok(()) => Ok(buffer.take()),
+            Ok(bytes) => Ok(bytes),
             // The status is sent already; a cut body is how the client learns of it.
             Err(error) => Err(std::io::Error::other(error.problem().detail)),
         };
@@ -231,13 +264,16 @@ async fn xlsx(mut export: Export, first: Table, provenance: Provenance) -> Resul
         }
         page = export.page().await?;
     }
-    let file = tokio::task::spawn_blocking(move || {
+    let (file, sm3) = tokio::task::spawn_blocking(move || {
         writer.finish()?;
         let mut file = writer.into_inner().ok_or_else(|| Error::internal("the workbook was not written"))?;
         file.rewind().map_err(Error::internal)?;
-        Ok::<_, Error>(file)
+        let sm3 = crate::store::sm3_of(&mut file).map_err(Error::internal)?;
+        file.rewind().map_err(Error::internal)?;
+        Ok::<_, Error>((file, sm3))
     })
     .await
     .map_err(Error::internal)??;
+    export.sign(sm3).await?;
     Ok(Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file))))
 }

@@ -41,6 +41,7 @@ pub mod search;
 pub mod search_exports;
 pub mod searches;
 pub mod session;
+pub mod signatures;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod tasks;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]

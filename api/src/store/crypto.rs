@@ -217,6 +217,32 @@ pub fn sm3(parts: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// SM3 of what a reader gives.
+pub fn sm3_of(mut reader: impl io::Read) -> io::Result<[u8; 32]> {
+    let mut hash = StreamHash::default();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hash.finish()),
+            n => hash.add(&buffer[..n]),
+        }
+    }
+}
+
+/// SM3 of bytes that come bit by bit.
+#[derive(Clone, Default)]
+pub struct StreamHash(Sm3);
+
+impl StreamHash {
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
 /// Checks an SM2 signature `r || s`. Malformed keys and signatures are simply not valid.
 pub fn verify_signature(distid: &str, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let Ok(key) = VerifyingKey::from_sec1_bytes(distid, public_key) else { return false };

@@ -40,6 +40,7 @@ fn migrator() -> Migrator {
         (41, "file_texts", include_str!("../../migrations/0041_file_texts.sql")),
         (8, "geo", include_str!("../../migrations/0008_geo.sql")),
         (50, "protection", include_str!("../../migrations/0050_protection.sql")),
+        (51, "signatures", include_str!("../../migrations/0051_signatures.sql")),
     ];
     let migrations: Vec<_> = list
         .into_iter()
@@ -94,6 +95,22 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(Duration::from_secs(10))
         .foreign_keys(true)
         .statement_cache_capacity(512)
+}
+
+/// Writes a consistent copy of the database of a data directory, whoever writes meanwhile; returns
+/// the last sealed block of the change log in it.
+pub async fn snapshot(dir: &Path, to: &Path) -> Result<u64> {
+    let mut conn = SqliteConnection::connect_with(&options(&dir.join(super::DATABASE))).await.map_err(db)?;
+    sqlx::query("VACUUM INTO ?").bind(to.display().to_string()).execute(&mut conn).await.map_err(db)?;
+    conn.close().await.map_err(db)?;
+    let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+    synced.map_err(StoreError::io(to.display().to_string()))?;
+    let copy = SqliteConnectOptions::new().filename(to).read_only(true);
+    let mut conn = SqliteConnection::connect_with(&copy).await.map_err(db)?;
+    let block: Option<i64> =
+        sqlx::query_scalar("SELECT max(number) FROM change_block").fetch_one(&mut conn).await.map_err(db)?;
+    conn.close().await.map_err(db)?;
+    Ok(block.unwrap_or(0) as u64)
 }
 
 impl Db {

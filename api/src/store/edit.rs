@@ -9,6 +9,7 @@ use super::list::Row as Stored;
 use super::numbering::Pattern;
 use super::records::{Author, Record, RecordStore, fetch, invalid, not_found, outside};
 use super::rules::matches;
+use super::signatures;
 use super::tables;
 use super::txn::Txn;
 use super::values::{self, Fields, State};
@@ -321,7 +322,11 @@ async fn step(txn: &mut Txn, job: &Job, old: Stored, rule: &ActionRule, input: A
         return Err(outside(&dataset));
     }
     let state = if rule.closes { State::Closed } else { old.state };
-    update(txn, &dataset, old, fields, state, &rule.name, &job.author).await
+    let stored = update(txn, &dataset, old, fields, state, &rule.name, &job.author).await?;
+    if rule.separate {
+        signatures::approve(txn, &rule.name, &dataset.name, &stored).await?;
+    }
+    Ok(stored)
 }
 
 /// The remarks of a return, as a JSON object of texts by field.

@@ -116,6 +116,11 @@ impl Txn {
         &mut self.conn
     }
 
+    /// What signs and seals.
+    pub(super) fn crypto(&self) -> &dyn CryptoProvider {
+        &*self.crypto
+    }
+
     /// The keys of sealed fields.
     pub(super) fn vault(&self) -> &Vault {
         &self.vault

@@ -270,7 +270,8 @@ fn finer_region(text: &str, listed: impl Fn(&str) -> bool) -> bool {
         && (listed(&text[..6]) || listed(&text[..9]))
 }
 
-fn read_instant(text: &str) -> Option<i64> {
+/// Milliseconds since 1970 UTC; without a zone it is the time of Shanghai.
+pub fn read_instant(text: &str) -> Option<i64> {
     if let Ok(instant) = chrono::DateTime::parse_from_rfc3339(text) {
         return Some(instant.timestamp_millis());
     }

@@ -3,9 +3,10 @@
 
 use super::chain::{AuditEntry, BlockBounds, ChangeEntry, Stream, audit_bytes, block_hash, block_mac, change_bytes};
 use super::checkpoints::Checkpoint;
-use super::crypto::{CryptoProvider, SoftCrypto, hex, unhex, verify_signature};
+use super::crypto::{CryptoProvider, SoftCrypto, hex, sm3, unhex, verify_signature};
 use super::db::options;
 use super::error::{StoreError, db};
+use super::signatures::Statement;
 use super::tables::{is_kept, table};
 use super::{CHECKPOINTS, DATABASE, KEYS};
 use serde::Serialize;
@@ -110,6 +111,7 @@ pub async fn verify(dir: &Path, catalogue: Option<&Catalogue>, others: &[OtherCh
     for stream in Stream::ALL {
         check_stream(&mut conn, &crypto, stream, &checkpoints, &mut report).await?;
     }
+    check_approvals(&mut conn, &crypto, &mut report).await?;
     for dataset in catalogue.into_iter().flat_map(Catalogue::datasets).filter(|d| is_kept(d)) {
         check_records(&mut conn, &dataset.name, &table(dataset), &mut report).await?;
     }
@@ -121,6 +123,37 @@ pub async fn verify(dir: &Path, catalogue: Option<&Catalogue>, others: &[OtherCh
         }
     }
     Ok(report)
+}
+
+/// Signed approvals must be by this key and about what the log holds.
+async fn check_approvals(conn: &mut SqliteConnection, crypto: &SoftCrypto, report: &mut VerifyReport) -> Result<()> {
+    let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE name = 'signatures'")
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(db)?;
+    if there.is_none() {
+        // A copy of before the table.
+        return Ok(());
+    }
+    let key = hex(&crypto.public_key());
+    let rows = sqlx::query("SELECT s.body, l.after FROM signatures s LEFT JOIN change_log l ON l.dataset = s.dataset AND l.record = s.record AND l.version = s.version WHERE s.kind = 'approval'")
+        .fetch_all(conn)
+        .await
+        .map_err(db)?;
+    for row in rows {
+        let body: &str = row.get("body");
+        let Ok(statement) = serde_json::from_str::<Statement>(body) else {
+            report.find("a signed approval cannot be read");
+            continue;
+        };
+        let about = row.get::<Option<&str>, _>("after").map(|doc| hex(&sm3(&[doc.as_bytes()])));
+        if statement.public_key != key || !statement.holds() {
+            report.find(format!("approval: {statement}: the signature does not hold"));
+        } else if about.as_ref() != Some(&statement.sm3) {
+            report.find(format!("approval: {statement}: the log holds another document"));
+        }
+    }
+    Ok(())
 }
 
 /// Checkpoints by stream and block. Ones whose signature fails are findings.
