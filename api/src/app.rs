@@ -76,6 +76,7 @@ impl App {
         let identity = IdentityOptions {
             idle: hours(config.session.idle_hours),
             absolute: hours(config.session.max_hours),
+            sessions: config.session.per_user,
             attempts_per_minute: config.limits.logins_per_minute,
             ..IdentityOptions::default()
         };

@@ -51,6 +51,8 @@ pub struct Server {
 pub struct Session {
     pub idle_hours: u32,
     pub max_hours: u32,
+    /// Sessions of one user at the same time.
+    pub per_user: usize,
     pub token_days: u32,
 }
 
@@ -171,6 +173,9 @@ impl Config {
     /// Checks what types cannot say.
     pub fn check(&self) -> anyhow::Result<()> {
         let l = &self.limits;
+        if self.session.per_user == 0 {
+            bail!("session.per_user must be at least 1");
+        }
         if l.queries == 0 || l.logins_per_minute == 0 || l.requests_per_second == 0 {
             bail!("limits.queries, limits.logins_per_minute and limits.requests_per_second must be at least 1");
         }

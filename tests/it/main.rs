@@ -9,6 +9,7 @@ mod coverage;
 mod crash;
 mod geo;
 mod import;
+mod matrix;
 mod models;
 mod policy;
 mod protection;

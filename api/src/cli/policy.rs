@@ -5,6 +5,7 @@ use super::user::users;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use zonglan_catalog::Principal;
+use zonglan_catalog::policy::{Policy, Role};
 use zonglan_catalog::traits::{Clock, SystemClock};
 
 #[derive(Debug, Subcommand)]
@@ -65,14 +66,15 @@ pub fn run(common: &Common, command: PolicyCommand) -> anyhow::Result<()> {
         return Ok(());
     }
     let dataset = catalogue.dataset(&resource).with_context(|| format!("no dataset '{resource}'"))?;
-    let names = |list: &[String]| list.iter().any(|n| n == "*" || *n == dataset.name);
+    // Each role by itself, asked as the program asks: packs and business areas count, too.
+    let alone = |role: &Role| Policy::new(vec![role.clone()]);
     let found: Vec<&str> = held
         .iter()
         .filter(|r| match action.as_str() {
-            "read" => names(&r.read),
-            "rows" => r.rows && names(&r.read),
-            "write" => names(&r.write),
-            "import" => names(&r.import),
+            "read" => alone(r).may_read(&principal, dataset),
+            "rows" => alone(r).may_list_rows(&principal, dataset),
+            "write" => alone(r).may_write(&principal, dataset),
+            "import" => alone(r).may_import(&principal, dataset),
             _ => r.actions.contains(&action),
         })
         .map(|r| r.name.as_str())

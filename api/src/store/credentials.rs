@@ -121,6 +121,10 @@ impl Identity {
         };
         let expires_at = credential.expires_at;
         self.store(secret_key(&token), credential, "login").await?;
+        let surplus = self.surplus(&user.username);
+        if !surplus.is_empty() {
+            self.end(surplus, "sessions_limited").await?;
+        }
         Ok(NewSession { token, csrf, user, expires_at })
     }
 
@@ -153,6 +157,22 @@ impl Identity {
         };
         self.store(secret_key(&token), credential, "token_issued").await?;
         Ok(ApiToken { token, id, expires_at })
+    }
+
+    /// The sessions of a user beyond the limit: those that were used longest ago.
+    fn surplus(&self, username: &str) -> Vec<[u8; 32]> {
+        let now = self.inner.clock.now();
+        let memory = self.inner.read();
+        let of = |c: &Credential| c.kind == Kind::Session && c.username == username && self.is_live(c, now);
+        let mut live: Vec<(i64, i64, [u8; 32])> = memory
+            .credentials
+            .iter()
+            .filter(|(_, c)| of(c))
+            .map(|(key, c)| (c.seen_at.load(Ordering::Relaxed), c.created_at, *key))
+            .collect();
+        live.sort_unstable();
+        let many = live.len().saturating_sub(self.inner.options.sessions.max(1));
+        live.into_iter().take(many).map(|(_, _, key)| key).collect()
     }
 
     async fn authenticate(&self, username: &str, password: &str, address: IpAddr) -> Result<UserInfo> {

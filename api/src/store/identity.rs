@@ -31,13 +31,22 @@ pub struct IdentityOptions {
     pub failures: u32,
     /// How long a user stays locked.
     pub lock: i64,
+    /// Sessions of one user at the same time; the one that was used longest ago ends for a new one.
+    pub sessions: usize,
     /// Sign-ins that one address may try in a minute.
     pub attempts_per_minute: u32,
 }
 
 impl Default for IdentityOptions {
     fn default() -> Self {
-        Self { idle: 30 * 60_000, absolute: 12 * 3_600_000, failures: 5, lock: 15 * 60_000, attempts_per_minute: 60 }
+        Self {
+            idle: 30 * 60_000,
+            absolute: 12 * 3_600_000,
+            failures: 5,
+            lock: 15 * 60_000,
+            sessions: 100,
+            attempts_per_minute: 60,
+        }
     }
 }
 

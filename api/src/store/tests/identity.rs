@@ -65,6 +65,27 @@ async fn sessions_open_idle_out_and_end() {
 }
 
 #[tokio::test]
+async fn a_user_has_so_many_sessions_and_no_more() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let clock = Arc::new(TestClock(AtomicI64::new(START)));
+    let identity = IdentityOptions { sessions: 2, ..IdentityOptions::default() };
+    let options = StoreOptions { address: "test".into(), clock: clock.clone(), identity, ..StoreOptions::default() };
+    let store = Store::open(dir.path(), catalogue_with(PREMISES), options).await.expect("opens");
+    store.identity.create_user("admin", clerk()).await.expect("created");
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        clock.add(1_000);
+        sessions.push(store.identity.login("wang", PASSWORD, HOME).await.expect("in").token);
+    }
+    clock.add(1_000);
+    store.identity.session(&sessions[0]).expect("used last");
+    clock.add(1_000);
+    sessions.push(store.identity.login("wang", PASSWORD, HOME).await.expect("in").token);
+    let live: Vec<bool> = sessions.iter().map(|s| store.identity.session(s).is_ok()).collect();
+    assert_eq!(live, [true, false, true], "the one that was used longest ago has ended");
+}
+
+#[tokio::test]
 async fn sessions_and_secrets_on_disk() {
     let rig = with_clerk().await;
     let new = rig.store.identity.login("wang", PASSWORD, HOME).await.expect("in");
