@@ -79,11 +79,32 @@ pub struct Cache {
 #[serde(deny_unknown_fields)]
 pub struct Map {
     pub tiles: String,
+    /// The system that the tiles are cut in.
+    pub tiles_crs: TilesCrs,
     pub approval: String,
     pub attribution: String,
 }
 
+/// Web Mercator of these degrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TilesCrs {
+    /// WGS-84 or CGCS2000.
+    Wgs84,
+    /// Shifted, as most commercial services of China are.
+    Gcj02,
+}
+
 impl Map {
+    /// The line below images of maps: the maker and the 审图号.
+    pub fn credit(&self, lang: zonglan_dashboards::pages::Lang) -> String {
+        let number = match self.approval.as_str() {
+            "" => String::new(),
+            approval => format!("{}{approval}", lang.t("审图号：", "Map approval: ")),
+        };
+        [self.attribution.clone(), number].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" · ")
+    }
+
     /// Scheme and host of the tiles, for the content policy of pages; `None` for the own host.
     pub fn origin(&self) -> Option<&str> {
         let rest = self.tiles.split_once("://")?.1;

@@ -93,6 +93,12 @@ pub struct Element {
     pub versus: Option<String>,
     #[serde(default)]
     pub stacked: bool,
+    /// How a `heatmap` shows its points.
+    #[serde(default)]
+    pub heat: HeatStyle,
+    /// Metres of a hexagon, of the kernel's bandwidth, of a cluster: 20 to 20,000.
+    #[serde(default)]
+    pub size_m: Option<f64>,
     #[serde(default)]
     pub limit: Option<usize>,
     /// Where a click leads: `drill` (the server's drills, default), `rows`, or a path.
@@ -119,6 +125,8 @@ impl Element {
             spark: None,
             versus: None,
             stacked: false,
+            heat: HeatStyle::Glow,
+            size_m: None,
             limit: None,
             click: None,
             section: None,
@@ -162,6 +170,21 @@ pub enum ElementKind {
     Weather,
     Duty,
     Text,
+}
+
+/// How points are laid over a map.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HeatStyle {
+    /// Each point shines; where many are it gets hot.
+    #[default]
+    Glow,
+    /// Counts in hexagons.
+    Hex,
+    /// Kernel density.
+    Density,
+    /// Discs with the count of the points that stand together.
+    Clusters,
 }
 
 /// Where elements stand. What a file leaves empty is made from its `flow`.

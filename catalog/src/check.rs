@@ -1,6 +1,6 @@
 //! Checks across files: every name that one definition uses must exist in another.
 
-use crate::board::{Board, ElementKind};
+use crate::board::{Board, ElementKind, HeatStyle};
 use crate::dataset::{Aggregate, Dataset, FieldType, Measure};
 use crate::load::{Catalogue, Problem, SourceFile};
 use crate::query::Dim;
@@ -297,6 +297,12 @@ fn board_names(catalogue: &Catalogue, board: &Board, report: &mut Report) {
         }
         if element.query.is_none() && !matches!(element.kind, ElementKind::Title | ElementKind::Text) {
             report.add(id, format!("element '{id}' needs a query"));
+        }
+        if element.size_m.is_some_and(|m| !(20.0..=20_000.0).contains(&m)) {
+            report.add(id, format!("size_m of element '{id}' is in metres, 20 to 20000"));
+        }
+        if element.kind != ElementKind::Heatmap && (element.heat != HeatStyle::Glow || element.size_m.is_some()) {
+            report.add(id, format!("heat and size_m belong to a heatmap; element '{id}' is another type"));
         }
     }
     if board.flow.is_empty() && board.layouts.desktop.items.is_empty() {

@@ -1,9 +1,11 @@
 //! `ChartSpec`: what a chart shows, as plain numbers with names and drill cells. Renderers
 //! ([`crate::echarts`], [`crate::render`]) turn the same spec into page options and images.
 
+mod heat;
 mod names;
 mod order;
 
+pub use heat::{Disc, HeatLayer, Patch};
 pub use names::{short_region, value_names};
 
 use crate::error::{Error, Result};
@@ -15,7 +17,7 @@ use order::{fold_slices, rank};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
-use zonglan_catalog::board::{Element, ElementKind};
+use zonglan_catalog::board::{Element, ElementKind, HeatStyle};
 use zonglan_catalog::dataset::Additivity;
 use zonglan_catalog::query::{Compare, Dim};
 use zonglan_catalog::table::{Column, ColumnRole, ColumnType, Table};
@@ -39,6 +41,9 @@ pub struct ChartSpec {
     pub series: Vec<Series>,
     /// Heat layer: longitude, latitude (WGS-84) and weight.
     pub points: Vec<[f64; 3]>,
+    pub heat: HeatStyle,
+    /// Metres of the heat layer's cells, where the element names them.
+    pub size_m: Option<f64>,
     /// The category chosen by a board variable, to be set off.
     pub selected: Option<usize>,
 }
@@ -217,6 +222,8 @@ impl Builder<'_> {
             categories: Vec::new(),
             series: Vec::new(),
             points: Vec::new(),
+            heat: self.element.heat,
+            size_m: self.element.size_m,
             selected: None,
         };
         if self.element.kind == ElementKind::Heatmap {

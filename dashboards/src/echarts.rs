@@ -1,6 +1,7 @@
 //! ChartSpec to ECharts option JSON. No functions: the page resolves `$name` to a colour of the
 //! theme and `@name` to one of its formatters. Sizes are CSS pixels of the 1920×1080 canvas.
 
+mod heat;
 mod shapes;
 
 use crate::chart::{ChartSpec, Series, SeriesRole};
@@ -20,7 +21,7 @@ pub const CORE_DISTRICTS: [&str; 7] = ["310101", "310104", "310105", "310106", "
 pub fn option(spec: &ChartSpec) -> Json {
     let mut option = match spec.kind {
         ElementKind::Choropleth => choropleth(spec),
-        ElementKind::Heatmap => heat(spec),
+        ElementKind::Heatmap => heat::option(spec),
         ElementKind::Pie => pie(spec),
         ElementKind::Grid => grid(spec),
         ElementKind::Bar | ElementKind::Ranking => bar(spec),
@@ -259,7 +260,10 @@ fn figure_value(total: f64, series: &Series) -> zonglan_catalog::Value {
 
 /// Classes of the sequential ramp as ECharts pieces, low to high.
 fn pieces(spec: &ChartSpec) -> Vec<Json> {
-    let Some((low, high)) = spec.extent() else { return Vec::new() };
+    spec.extent().map_or_else(Vec::new, |(low, high)| pieces_between(low, high))
+}
+
+fn pieces_between(low: f64, high: f64) -> Vec<Json> {
     let breaks = palette::breaks(low, high);
     let digits = palette::break_digits(&breaks);
     let count = breaks.len() - 1;
@@ -275,8 +279,13 @@ fn pieces(spec: &ChartSpec) -> Vec<Json> {
 }
 
 fn visual_map(spec: &ChartSpec, extra: Json) -> Json {
+    classes(pieces(spec), extra)
+}
+
+/// A legend of classes.
+fn classes(pieces: Vec<Json>, extra: Json) -> Json {
     let mut map = json!({
-        "type": "piecewise", "pieces": pieces(spec), "outOfRange": {"color": "$no-data"}, "itemWidth": 16, "itemHeight": 12, "itemGap": 5, "itemSymbol": "rect",
+        "type": "piecewise", "pieces": pieces, "outOfRange": {"color": "$no-data"}, "itemWidth": 16, "itemHeight": 12, "itemGap": 5, "itemSymbol": "rect",
         "textStyle": {"color": "$muted", "fontSize": SMALL}, "showLabel": true, "selectedMode": false, "hoverLink": false,
     });
     if let (Json::Object(map), Json::Object(extra)) = (&mut map, extra) {
@@ -387,32 +396,6 @@ fn merge(into: &mut Json, from: Json) {
     if let (Json::Object(into), Json::Object(from)) = (into, from) {
         into.extend(from);
     }
-}
-
-fn heat(spec: &ChartSpec) -> Json {
-    let ends = |axis: usize| {
-        let values = || spec.points.iter().map(|p| p[axis]);
-        (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
-    };
-    let ((west, east), (south, north)) = (ends(0), ends(1));
-    // Degrees that hold Shanghai; points elsewhere get a frame of their own.
-    let shanghai = spec.points.is_empty() || (west > 120.5 && east < 122.6 && south > 30.4 && north < 32.0);
-    let top = spec.points.iter().map(|p| p[2]).fold(0.0, f64::max);
-    let ramp: Vec<Color> = (0..palette::RAMP_STEPS).map(Color::Ramp).collect();
-    let mut option = json!({
-        "tooltip": {"show": false},
-        "visualMap": {"show": false, "type": "continuous", "min": 0, "max": (top * 6.0).max(1.0), "inRange": {"color": ramp}},
-        "geo": {
-            "map": if shanghai { "shanghai" } else { "points" }, "aspectScale": if shanghai { 0.855 } else { ((south + north) / 2.0).to_radians().cos() },
-            "preserveAspect": "contain", "roam": true, "silent": true, "left": 8, "right": 8, "top": 8, "bottom": 8,
-            "itemStyle": {"areaColor": "$raised", "borderColor": "$line"}, "label": {"show": false},
-        },
-        "series": [{"type": "heatmap", "coordinateSystem": "geo", "data": spec.points, "pointSize": 6, "blurSize": 10}],
-    });
-    if !shanghai {
-        option["bounds"] = json!([west, south, east, north]);
-    }
-    option
 }
 
 fn grid(spec: &ChartSpec) -> Json {

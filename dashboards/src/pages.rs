@@ -121,12 +121,14 @@ pub struct BoardPage {
 }
 
 impl BoardPage {
-    /// `params` are the query parameters of the page: `layout`, `theme` and the board's variables.
+    /// `params` are the query parameters of the page: `layout`, `theme` and the board's variables;
+    /// `map` the configured ground of maps.
     pub fn new(
         chrome: Chrome,
         catalogue: &Catalogue,
         board: &Board,
         params: &BTreeMap<String, String>,
+        map: &serde_json::Value,
     ) -> Result<Self> {
         let vars = crate::board::BoardVars::read(catalogue, board, params)?;
         let one_of = |key: &str, allowed: &[&str]| {
@@ -143,6 +145,7 @@ impl BoardPage {
             "regionVariable": board.variables.iter().find(|(_, v)| v.kind == VariableKind::Region).map(|(n, v)| (n, v.field.clone())),
             "lang": lang.code(),
             "demo": chrome.demo,
+            "map": map,
             // What the user sees without a choice: the whole city or the own districts.
             "scope": chrome.user.as_ref().map(|u| &u.regions),
         }));

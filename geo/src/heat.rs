@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::shape::M_PER_DEGREE;
 
+/// Where the hexagons of a city's maps are anchored, so that their borders are the same on every map.
+pub const HEX_ANCHOR: [f64; 2] = [121.0, 31.0];
+
 /// A hexagon with what lies in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HexBin {

@@ -44,7 +44,7 @@ pub use fit::{ControlPair, ControlPair3, FitReport, FitRules, Refusal, Residual,
 pub use gazetteer::{Gazetteer, GazetteerBuilder, GazetteerRow, Match, MatchLevel, Nearest, StoredRow};
 pub use gcj::{ACCEPTED_AREA, bd09_to_gcj02, gcj02_to_bd09, gcj02_to_wgs84, in_accepted_area, wgs84_to_gcj02};
 pub use geometry::{GeometryError, transform_geojson};
-pub use heat::{Cluster, DensityGrid, HexBin, clusters, density, hex_bins};
+pub use heat::{Cluster, DensityGrid, HEX_ANCHOR, HexBin, clusters, density, hex_bins};
 pub use history::{RegionHistory, RegionVersion};
 pub use proj_db::set_cache_dir;
 pub use region::{Level, Predecessor, Region, RegionSet, SNAP_M};

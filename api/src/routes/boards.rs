@@ -17,7 +17,8 @@ use utoipa::ToSchema;
 use zonglan_catalog::{Query, Table};
 use zonglan_dashboards::board;
 use zonglan_dashboards::palette::Theme;
-use zonglan_dashboards::render::plotters::{self, Size};
+use zonglan_dashboards::render::plotters::{self, Ground, Size};
+use zonglan_geo::Level;
 
 #[derive(Serialize, ToSchema)]
 pub struct BoardOut {
@@ -97,7 +98,7 @@ pub async fn image(
     let view = View::open(&app, &auth.principal, &name, &params, language.0)?;
     let answers = view.answers(&app, panel).await?;
     let (panel, svg) = (panel.to_string(), kind == "svg");
-    let bytes = tokio::task::spawn_blocking(move || draw_image(&view, &panel, &answers, svg, size, theme))
+    let bytes = tokio::task::spawn_blocking(move || draw_image(&app, &view, &panel, &answers, svg, size, theme))
         .await
         .map_err(Error::internal)??;
     let kind = if svg { "image/svg+xml" } else { "image/png" };
@@ -105,6 +106,7 @@ pub async fn image(
 }
 
 fn draw_image(
+    app: &App,
     view: &View,
     panel: &str,
     answers: &BTreeMap<String, (Query, Arc<Table>)>,
@@ -118,5 +120,16 @@ fn draw_image(
         Error::not_found("board.no_image", format!("面板 '{panel}' 没有图像 (the panel has no image)"))
     })?;
     let spec = input.spec(query, table)?;
-    Ok(if svg { plotters::svg(&spec, size, theme)?.into_bytes() } else { plotters::png(&spec, size, theme)? })
+    let credit = app.config.map.credit(view.lang);
+    let history = app.geo.regions();
+    let day = crate::geo::today(app.clock.now());
+    let mut ground = Ground { credit: &credit, ..Ground::default() };
+    if let Some(districts) = history.at(Level::District, day) {
+        ground.regions = &districts.set;
+    }
+    Ok(if svg {
+        plotters::svg(&spec, size, theme, &ground)?.into_bytes()
+    } else {
+        plotters::png(&spec, size, theme, &ground)?
+    })
 }

@@ -12,6 +12,7 @@ use crate::format;
 use crate::palette::{self, Color, Theme};
 use canvas::{Anchor, Canvas, Rect};
 use zonglan_catalog::board::ElementKind;
+use zonglan_geo::RegionSet;
 
 /// Size of an image in its own pixels, and how many of them make one of the design.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,15 +40,30 @@ impl Size {
     }
 }
 
+/// What maps stand on.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// Districts in force.
+    pub regions: &'a RegionSet,
+    /// 审图号 and maker, written below every map; empty: none.
+    pub credit: &'a str,
+}
+
+impl Default for Ground<'_> {
+    fn default() -> Self {
+        Self { regions: RegionSet::shanghai(), credit: "" }
+    }
+}
+
 /// A PNG of the chart.
-pub fn png(spec: &ChartSpec, size: Size, theme: Theme) -> Result<Vec<u8>> {
+pub fn png(spec: &ChartSpec, size: Size, theme: Theme, ground: &Ground<'_>) -> Result<Vec<u8>> {
     super::font::ensure()?;
     let size = size.clamped();
     let mut pixels = vec![0u8; size.width as usize * size.height as usize * 3];
     {
         use plotters::prelude::*;
         let area = BitMapBackend::with_buffer(&mut pixels, (size.width, size.height)).into_drawing_area();
-        draw(spec, &mut Canvas::new(&area, size, theme))?;
+        draw(spec, &mut Canvas::new(&area, size, theme), ground)?;
         area.present().map_err(failed)?;
     }
     let mut out = Vec::new();
@@ -61,14 +77,14 @@ pub fn png(spec: &ChartSpec, size: Size, theme: Theme) -> Result<Vec<u8>> {
 }
 
 /// An SVG of the chart; text stays text.
-pub fn svg(spec: &ChartSpec, size: Size, theme: Theme) -> Result<String> {
+pub fn svg(spec: &ChartSpec, size: Size, theme: Theme, ground: &Ground<'_>) -> Result<String> {
     super::font::ensure()?;
     let size = size.clamped();
     let mut out = String::new();
     {
         use plotters::prelude::*;
         let area = SVGBackend::with_string(&mut out, (size.width, size.height)).into_drawing_area();
-        draw(spec, &mut Canvas::new(&area, size, theme))?;
+        draw(spec, &mut Canvas::new(&area, size, theme), ground)?;
         area.present().map_err(failed)?;
     }
     Ok(out)
@@ -101,7 +117,11 @@ const TITLE: f64 = 20.0;
 const BODY: f64 = 15.0;
 const SMALL: f64 = 13.0;
 
-fn draw<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Canvas<'_, DB>) -> Result<()> {
+fn draw<DB: plotters::backend::DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &mut Canvas<'_, DB>,
+    ground: &Ground<'_>,
+) -> Result<()> {
     canvas.fill()?;
     let page = canvas.page();
     canvas.text(&spec.title, (16.0, 24.0), TITLE, &Color::Text, Anchor::Left)?;
@@ -131,7 +151,7 @@ fn draw<DB: plotters::backend::DrawingBackend>(spec: &ChartSpec, canvas: &mut Ca
         }
     }
     match spec.kind {
-        ElementKind::Choropleth | ElementKind::Heatmap => map::draw(spec, canvas, plot),
+        ElementKind::Choropleth | ElementKind::Heatmap => map::draw(spec, canvas, plot, ground),
         ElementKind::Grid => hours(spec, canvas, plot),
         ElementKind::Radar => shapes::radar(spec, canvas, plot),
         ElementKind::Funnel => shapes::funnel(spec, canvas, plot),

@@ -8,6 +8,7 @@ import { clockDate, clockTime, minute } from "./lib/format";
 import { watch, type Versions } from "./lib/live";
 import { type Panel, cloud, duty, feed, gauge, number, ranking, table, weather } from "./lib/panels";
 import { openSheet, setUpSheet } from "./lib/sheet";
+import type { Settings } from "./lib/tiles";
 import type { Cell } from "./lib/types";
 
 interface Variable {
@@ -25,6 +26,7 @@ interface Page {
   datasets: string[];
   rowPages: Record<string, string>;
   scope: string | null;
+  map: Settings;
   variables: Variable[];
   regionVariable: [string, string | null] | null;
 }
@@ -276,7 +278,7 @@ function draw(slot: Slot): void {
   if (!slot.chart) {
     const box = h("div", { class: "chart", role: "img", "aria-label": String((panel.option.aria as { label?: { description?: string } } | undefined)?.label?.description ?? panel.title) });
     body.replaceChildren(box);
-    slot.chart = new Chart(box, (cell, label) => slot.panel && picked(slot.panel, cell, label));
+    slot.chart = new Chart(box, (cell, label) => slot.panel && picked(slot.panel, cell, label), page.map);
   }
   slot.chart.draw(panel.option).catch((error: unknown) => mark(slot, message(error)));
   return undefined;

@@ -3,6 +3,7 @@
 
 import { CityMap, type Collection, type Grid, type LonLat, type Settings } from "./lib/citymap";
 import { api, byId, csrf, download, h, message, pageData, send, t } from "./lib/dom";
+import { areaPanel, loadAreas } from "./geo/areas";
 import { batchPanel } from "./geo/batch";
 import { fitPanel } from "./geo/fits";
 import { type Context, type Found, type System, type TransformInfo, field, infoLine, note, option } from "./geo/common";
@@ -27,6 +28,7 @@ function start(root: HTMLElement, page: Page): void {
     ["batch", t("批量地址", "Batch"), batchPanel],
     ["fits", t("控制点", "Control points"), fitPanel],
     ["regions", t("区划", "Regions"), regionPanel],
+    ["areas", t("自绘区域", "Areas"), areaPanel],
     ["heat", t("热力", "Density"), (c) => heatPanel(c, page.places)],
   ];
   const open = (name: string) => {
@@ -229,13 +231,14 @@ function heatPanel(c: Context, places: Page["places"]): void {
   if (!places.length) { c.root.append(note(t("没有您可以查看明细、又带位置的数据集。", "There is no dataset with places whose rows you may see."), "empty")); return; }
   const dataset = h("select", { id: "dataset" }, places.map((p) => option(p.dataset, p.label, places[0]?.dataset ?? "")));
   const method = h("select", { id: "method" }, option("hex", t("六边形", "Hexagons"), "hex"), option("density", t("核密度", "Kernel density"), ""), option("clusters", t("聚合", "Clusters"), ""));
+  const area = h("select", { id: "heat-area" }, option("", t("全市", "Whole city"), ""));
   const size = h("input", { type: "number", min: 100, max: 10000, step: 100, value: 1000 });
   const out = h("div", { class: "block" });
   const run = () => {
     const chosen = places.find((p) => p.dataset === dataset.value);
     if (!chosen) return;
     out.replaceChildren(note(t("正在计算…", "Working…"), "hint"));
-    api<{ points: number; truncated: boolean; bins?: { ring: LonLat[]; count: number; at: LonLat }[]; clusters?: { at: LonLat; count: number }[]; grid?: Grid }>("POST", "/api/v1/geo/heat", { method: method.value, size_m: Number(size.value), dataset: chosen.dataset, field: chosen.field })
+    api<{ points: number; truncated: boolean; bins?: { ring: LonLat[]; count: number; at: LonLat }[]; clusters?: { at: LonLat; count: number }[]; grid?: Grid }>("POST", "/api/v1/geo/heat", { method: method.value, size_m: Number(size.value), dataset: chosen.dataset, field: chosen.field, area: area.value || null })
       .then((heat) => {
         c.map.clear();
         const most = heat.bins?.[0]?.count ?? 1;
@@ -248,6 +251,10 @@ function heatPanel(c: Context, places: Page["places"]): void {
       })
       .catch((error: unknown) => out.replaceChildren(note(message(error), "error")));
   };
-  c.root.append(h("div", { class: "query-row" }, field(t("数据", "Data"), dataset), field(t("方法", "Method"), method), field(t("尺度（米）", "Size (m)"), size), h("button", { type: "button", class: "primary", id: "heat", onclick: run }, t("绘制", "Draw"))), out);
+  c.root.append(h("div", { class: "query-row" }, field(t("数据", "Data"), dataset), field(t("方法", "Method"), method), field(t("范围", "Within"), area), field(t("尺度（米）", "Size (m)"), size), h("button", { type: "button", class: "primary", id: "heat", onclick: run }, t("绘制", "Draw"))), out);
+  // Districts and drawn areas can limit what is drawn.
+  Promise.all([api<Collection>("GET", "/api/v1/geo/regions?simplify=500"), loadAreas()])
+    .then(([districts, areas]) => area.append(...districts.features.map((f) => option(String(f.properties?.code), String(f.properties?.name), "")), ...areas.map((a) => option(a.code, a.name, ""))))
+    .catch((error: unknown) => out.append(note(message(error), "error")));
   run();
 }

@@ -16,8 +16,6 @@ use zonglan_catalog::query::MAX_LIMIT;
 const MOST_ROWS: usize = 100_000;
 /// Points of a request.
 const MOST_POINTS: usize = 500_000;
-/// Hexagons stand on this point, so that their borders are the same on every map.
-const ANCHOR: [f64; 2] = [121.0, 31.0];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -51,6 +49,9 @@ pub struct HeatIn {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub range: Option<Value>,
+    /// Code of a region or a drawn area: only what lies in it.
+    #[serde(default)]
+    pub area: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -96,12 +97,23 @@ pub async fn heat(State(app): State<App>, auth: Auth, request: Request) -> Resul
             (input.points.iter().map(weighted).collect(), false)
         }
     };
+    let limits = match &input.area {
+        Some(code) => {
+            let set = super::regions::find_set(&app, code, crate::geo::today(app.clock.now()))?;
+            Some((set, code.clone()))
+        }
+        None => None,
+    };
     let (method, size_m) = (input.method, input.size_m);
     let work = move || {
+        let mut points = points;
+        if let Some(region) = limits.as_ref().and_then(|(set, code)| set.get(code)) {
+            points.retain(|p| region.contains(p[0], p[1]));
+        }
         let mut out =
             HeatOut { method, size_m, points: points.len(), truncated, bins: vec![], clusters: vec![], grid: None };
         match method {
-            Method::Hex => out.bins = zonglan_geo::hex_bins(&points, size_m, ANCHOR),
+            Method::Hex => out.bins = zonglan_geo::hex_bins(&points, size_m, zonglan_geo::HEX_ANCHOR),
             Method::Clusters => out.clusters = zonglan_geo::clusters(&points, size_m),
             Method::Density => out.grid = zonglan_geo::density(&points, size_m, 200),
         }

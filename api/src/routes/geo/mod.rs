@@ -1,7 +1,10 @@
 //! `/api/v1/geo`: coordinates, addresses, regions, control points, densities.
 
 pub mod addresses;
+pub mod batch;
+pub mod boundaries;
 pub mod fits;
+pub mod gazetteer;
 pub mod heat;
 pub mod regions;
 pub mod transform;

@@ -1,14 +1,14 @@
 //! District map: classes of the ramp, the centre enlarged beside it, labels that do not overlap.
 
 use super::canvas::{Anchor, Canvas, Rect};
-use super::{BODY, SMALL};
-use crate::chart::ChartSpec;
+use super::{BODY, Ground, SMALL};
+use crate::chart::{ChartSpec, HeatLayer};
 use crate::echarts::CORE_DISTRICTS;
 use crate::error::Result;
 use crate::format;
 use crate::palette::{self, Color};
 use plotters::backend::DrawingBackend;
-use zonglan_geo::{Region, RegionSet};
+use zonglan_geo::Region;
 
 /// Plate carrée with the parallel of Shanghai true to length: cos 31.2°.
 const ASPECT: f64 = 0.855;
@@ -46,13 +46,19 @@ impl View {
     }
 }
 
-pub(super) fn draw<DB: DrawingBackend>(spec: &ChartSpec, canvas: &mut Canvas<'_, DB>, plot: Rect) -> Result<()> {
+pub(super) fn draw<DB: DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &mut Canvas<'_, DB>,
+    plot: Rect,
+    ground: &Ground<'_>,
+) -> Result<()> {
+    let plot = credit(canvas, plot, ground.credit)?;
     let all: Vec<&Region> =
-        RegionSet::shanghai().iter().filter(|r| r.code.len() == 6 && r.valid_to.is_none()).collect();
+        ground.regions.iter().filter(|r| r.code.len() == 6 && r.valid_to.is_none()).collect();
     let core: Vec<&Region> = all.iter().copied().filter(|r| CORE_DISTRICTS.contains(&r.code.as_str())).collect();
     let whole = View::fit(&all, Rect { x: plot.x + plot.w * 0.40, y: plot.y, w: plot.w * 0.60, h: plot.h });
     if !spec.points.is_empty() {
-        return heat(spec, canvas, &View::fit(&all, plot), &all);
+        return heat(spec, canvas, plot, &all);
     }
     let Some((low, high)) = spec.extent() else { return Ok(()) };
     let breaks = palette::breaks(low, high);
@@ -67,6 +73,15 @@ pub(super) fn draw<DB: DrawingBackend>(spec: &ChartSpec, canvas: &mut Canvas<'_,
     shapes(spec, canvas, &view, &core, &breaks)?;
     labels(spec, canvas, &view, &core, &mut taken)?;
     legend(canvas, &breaks, (plot.x, plot.bottom()))
+}
+
+/// The map's approval number and maker below it; what is left of the room.
+fn credit<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, plot: Rect, text: &str) -> Result<Rect> {
+    if text.is_empty() {
+        return Ok(plot);
+    }
+    canvas.text(text, (plot.right(), plot.bottom() - 2.0), SMALL, &Color::Muted, Anchor::Right)?;
+    Ok(Rect { h: plot.h - 20.0, ..plot })
 }
 
 /// The class colour and the figure of a region.
@@ -167,7 +182,13 @@ fn legend<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, breaks: &[f64], (x, botto
     Ok(())
 }
 
-fn heat<DB: DrawingBackend>(spec: &ChartSpec, canvas: &Canvas<'_, DB>, view: &View, regions: &[&Region]) -> Result<()> {
+fn heat<DB: DrawingBackend>(
+    spec: &ChartSpec,
+    canvas: &Canvas<'_, DB>,
+    plot: Rect,
+    regions: &[&Region],
+) -> Result<()> {
+    let view = View::fit(regions, plot);
     for region in regions {
         for rings in region.rings() {
             if let Some(outer) = rings.first() {
@@ -177,8 +198,30 @@ fn heat<DB: DrawingBackend>(spec: &ChartSpec, canvas: &Canvas<'_, DB>, view: &Vi
             }
         }
     }
-    for [lon, lat, _] in &spec.points {
-        canvas.dot(view.at(*lon, *lat), 1.5, &Color::Accent)?;
+    match spec.heat_layer() {
+        HeatLayer::Points => {
+            for [lon, lat, _] in &spec.points {
+                canvas.dot(view.at(*lon, *lat), 1.5, &Color::Accent)?;
+            }
+        }
+        HeatLayer::Patches(patches) => {
+            let breaks = palette::breaks(0.0, patches.iter().map(|p| p.value).fold(0.0, f64::max));
+            for patch in &patches {
+                let step = palette::class_step(palette::class_of(patch.value, &breaks), breaks.len() - 1);
+                let ring: Vec<(f64, f64)> = patch.ring.iter().map(|[x, y]| view.at(*x, *y)).collect();
+                canvas.polygon(&ring, &Color::Ramp(step), 0.85)?;
+            }
+            legend(canvas, &breaks, (plot.x, plot.bottom()))?;
+        }
+        HeatLayer::Discs(discs) => {
+            for disc in &discs {
+                let at = view.at(disc.at[0], disc.at[1]);
+                canvas.dot(at, disc.radius, &Color::Accent)?;
+                if disc.radius > 11.0 {
+                    canvas.text(&format::decimal(disc.value, 0), at, SMALL, &Color::Panel, Anchor::Middle)?;
+                }
+            }
+        }
     }
     Ok(())
 }

@@ -1,16 +1,17 @@
 // ECharts on a canvas of design pixels, scaled as a whole: a wall of any size draws the same
 // picture with more pixels. Only the parts that boards use are bundled.
 
-import { BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart } from "echarts/charts";
+import { BarChart, CustomChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart } from "echarts/charts";
 import { AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent, VisualMapContinuousComponent, VisualMapPiecewiseComponent } from "echarts/components";
 import { type ECharts, getMap, init, registerMap, use } from "echarts/core";
 import { LabelLayout } from "echarts/features";
 import { CanvasRenderer } from "echarts/renderers";
 import { h, t } from "./dom";
 import { amount, decimal } from "./format";
+import { type LonLat, type Settings, credit, tilesOver } from "./tiles";
 import type { Cell, Json } from "./types";
 
-use([BarChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart, AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent,
+use([BarChart, CustomChart, FunnelChart, HeatmapChart, LineChart, MapChart, PieChart, RadarChart, ScatterChart, AriaComponent, CalendarComponent, GeoComponent, GridComponent, LegendPlainComponent, RadarComponent, TitleComponent, TooltipComponent,
   VisualMapContinuousComponent, VisualMapPiecewiseComponent, LabelLayout, CanvasRenderer]);
 
 interface Extra {
@@ -43,8 +44,11 @@ export function loadRegions(): Promise<void> {
       const districts = all.features.filter((f) => String(f.properties.code).length === 6);
       for (const f of districts) names.set(f.properties.code, t(f.properties.name, f.properties.name_en ?? f.properties.name));
       const collection = (features: Feature[]) => ({ type: "FeatureCollection", features }) as never;
+      const core = districts.filter((f) => CORE.has(f.properties.code));
       registerMap("shanghai", collection(districts));
-      registerMap("shanghai-core", collection(districts.filter((f) => CORE.has(f.properties.code))));
+      registerMap("shanghai-core", collection(core));
+      extents.set("shanghai", extent(districts));
+      extents.set("shanghai-core", extent(core));
     })
     .catch((error: unknown) => {
       regions = null;
@@ -78,6 +82,8 @@ interface Param {
   color?: string;
   data?: { value?: unknown; cell?: Cell; title?: string; text?: string; index?: number; more?: [string, string][] } | null;
 }
+
+interface PatchApi { value(at: number): number; coord(at: [number, number]): [number, number]; visual(name: string): string }
 
 function formatters(extra: Extra): Record<string, unknown> {
   const value = (x: unknown, series: number) => {
@@ -122,8 +128,16 @@ function formatters(extra: Extra): Record<string, unknown> {
     const [date, n] = p.value as [string, number | null];
     return h("div", { class: "tip" }, title(date), line(extra.series[0]?.name ?? "", value(n, 0)));
   };
+  /** An area of a heat layer: its value, then its corners. */
+  const patch = (_: unknown, item: PatchApi) => {
+    const points: [number, number][] = [];
+    for (let i = 1; Number.isFinite(item.value(i)); i += 2) points.push(item.coord([item.value(i), item.value(i + 1)]));
+    return { type: "polygon", shape: { points }, style: { fill: item.visual("color"), opacity: 0.82 }, emphasis: { style: { opacity: 1 } } };
+  };
   return {
     amount,
+    patch,
+    count: (p: Param) => p.data?.text ?? "",
     tip,
     spokes,
     day,
@@ -135,9 +149,26 @@ function formatters(extra: Extra): Record<string, unknown> {
   };
 }
 
+/** West, south, east, north of what is registered under a name. */
+const extents = new Map<string, [number, number, number, number]>();
+
+function extent(features: Feature[]): [number, number, number, number] {
+  const box: [number, number, number, number] = [180, 90, -180, -90];
+  const visit = (at: unknown): void => {
+    if (!Array.isArray(at)) return;
+    if (typeof at[0] !== "number") return at.forEach(visit);
+    const [x, y] = at as LonLat;
+    box[0] = Math.min(box[0], x); box[1] = Math.min(box[1], y); box[2] = Math.max(box[2], x); box[3] = Math.max(box[3], y);
+  };
+  for (const f of features) visit((f.geometry as { coordinates?: unknown } | null)?.coordinates);
+  return box;
+}
+
 /** One chart in a box. Options replace each other; nothing is appended. */
 export class Chart {
   private readonly inner = h("div", { class: "chart-scale" });
+  /** Tiles of the city's service below a map. */
+  private readonly ground = h("div", { class: "chart-scale chart-ground", "aria-hidden": "true" });
   private chart: ECharts | null = null;
   private option: Option | null = null;
   private key = "";
@@ -151,8 +182,9 @@ export class Chart {
   constructor(
     private readonly box: HTMLElement,
     private readonly pick: (cell: Cell, label: string) => void,
+    private readonly settings: Settings | null = null,
   ) {
-    box.append(this.inner);
+    box.append(this.ground, this.inner);
     this.watcher.observe(box);
   }
 
@@ -160,6 +192,7 @@ export class Chart {
     this.option = option;
     const text = JSON.stringify(option.geo ?? option.series ?? null);
     this.mapped = text.includes('"shanghai');
+    this.credit(this.mapped || text.includes('"points"'));
     if (this.mapped) await loadRegions();
     if (this.option === option) this.paint();
   }
@@ -181,7 +214,56 @@ export class Chart {
     const unit = this.box.closest<HTMLElement>(".panel")?.querySelector<HTMLElement>(".panel-unit");
     if (unit && part) unit.dataset.part = part;
     else delete unit?.dataset.part;
+    if (this.settings?.tiles) translucent(option);
     this.chart?.setOption(option as never, { notMerge: true });
+    this.lay();
+  }
+
+  /** The 审图号 of a map, below it. */
+  private credit(shown: boolean): void {
+    const text = shown && this.settings ? credit(this.settings) : "";
+    this.box.querySelector(".chart-credit")?.remove();
+    if (text) this.box.append(h("p", { class: "chart-credit" }, text));
+  }
+
+  /** Puts the tiles where the maps now are. */
+  private lay(): void {
+    const settings = this.settings;
+    const chart = this.chart;
+    if (!settings?.tiles || !chart || !this.option) return;
+    const kept = new Map([...this.ground.querySelectorAll("img")].map((image) => [image.dataset.tile ?? "", image]));
+    const views: [object, string][] = this.option.geo
+      ? [[{ geoIndex: 0 }, String((this.option.geo as { map?: string }).map)]]
+      : ((this.option.series ?? []) as { type?: string; map?: string }[]).flatMap((s, i) => (s.type === "map" ? [[{ seriesIndex: i }, String(s.map)] as [object, string]] : []));
+    const sheets = views.flatMap(([finder, name]) => {
+      const box = extents.get(name);
+      if (!box) return [];
+      const at = (p: LonLat): LonLat => chart.convertToPixel(finder, p) as LonLat;
+      const [a, b] = [at([box[0], box[3]]), at([box[2], box[1]])];
+      if (![...a, ...b].every(Number.isFinite) || b[0] - a[0] < 2) return [];
+      const sheet = h("div", { class: "chart-sheet" });
+      const place = (el: HTMLElement, from: LonLat, to: LonLat, origin: LonLat) => {
+        el.style.left = `${from[0] - origin[0]}px`;
+        el.style.top = `${from[1] - origin[1]}px`;
+        el.style.width = `${to[0] - from[0]}px`;
+        el.style.height = `${to[1] - from[1]}px`;
+      };
+      place(sheet, a, b, [0, 0]);
+      // What is zoomed out of sight is not asked for.
+      const seen = [[0, 0], [chart.getWidth(), chart.getHeight()]].map((p) => chart.convertFromPixel(finder, p) as LonLat);
+      const [west, north] = [Math.max(box[0], seen[0]?.[0] ?? -180), Math.min(box[3], seen[0]?.[1] ?? 90)];
+      const [east, south] = [Math.min(box[2], seen[1]?.[0] ?? 180), Math.max(box[1], seen[1]?.[1] ?? -90)];
+      if (!(west < east && south < north)) return [];
+      const scale = ((b[0] - a[0]) / (box[2] - box[0])) * chart.getDevicePixelRatio();
+      sheet.append(...tilesOver(settings, [west, north], [east, south], scale).map((tile) => {
+        const key = `${name} ${tile.url}`;
+        const image = kept.get(key) ?? h("img", { alt: "", "data-tile": key, src: tile.url, draggable: "false" });
+        place(image, at(tile.from), at(tile.to), a);
+        return image;
+      }));
+      return [sheet];
+    });
+    this.ground.replaceChildren(...sheets);
   }
 
   /** What a mark is called in a heading. */
@@ -201,13 +283,16 @@ export class Chart {
     const ratio = window.devicePixelRatio * k;
     const [w, hgt] = [width / k, height / k];
     const key = `${ratio}`;
-    this.inner.style.width = `${w}px`;
-    this.inner.style.height = `${hgt}px`;
-    this.inner.style.transform = k === 1 ? "" : `scale(${k})`;
+    for (const layer of [this.inner, this.ground]) {
+      layer.style.width = `${w}px`;
+      layer.style.height = `${hgt}px`;
+      layer.style.transform = k === 1 ? "" : `scale(${k})`;
+    }
     if (this.chart && key !== this.key) this.drop();
     if (!this.chart) {
       this.key = key;
       this.chart = init(this.inner, null, { renderer: "canvas", devicePixelRatio: ratio, width: w, height: hgt });
+      this.chart.on("georoam", () => this.lay());
       this.chart.on("click", (params) => {
         const cell = (params.data as { cell?: Cell } | null)?.cell;
         if (cell) this.pick(cell, this.label(params as unknown as Param));
@@ -250,12 +335,20 @@ function crop(option: Record<string, unknown>, height: number): string {
   names.data = names.data.slice(0, room);
   for (const one of series) one.data = one.data?.slice(0, room);
   return `${room}/${all}`;
+/** Areas over tiles let them shine through. */
+function translucent(option: Record<string, unknown>): void {
+  const geo = option.geo as { itemStyle?: Record<string, unknown> } | undefined;
+  if (geo?.itemStyle) geo.itemStyle.areaColor = "rgba(0,0,0,0)";
+  for (const series of (option.series ?? []) as { type?: string; itemStyle?: Record<string, unknown> }[]) {
+    if (series.type === "map") series.itemStyle = { ...series.itemStyle, opacity: 0.7 };
+  }
 }
 
 /** A map that is only a rectangle: the ground of points outside the city. */
 function frame([west = 0, south = 0, east = 1, north = 1]: number[]): void {
   if (getMap("points")) return;
   const ring = [[west, south], [east, south], [east, north], [west, north], [west, south]];
+  extents.set("points", [west, south, east, north]);
   const feature = { type: "Feature", properties: { name: "", code: "" }, geometry: { type: "Polygon", coordinates: [ring] } };
   registerMap("points", { type: "FeatureCollection", features: [feature] } as never);
 }

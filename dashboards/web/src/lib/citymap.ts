@@ -2,15 +2,10 @@
 // points, vectors, shapes and densities over it. A configured tile service can lie under it.
 
 import { h, t } from "./dom";
+import { type LonLat, type Settings, TILE, credit, project, tilesOver, unproject } from "./tiles";
 
-export type LonLat = [number, number];
-export interface Settings {
-  /** Address of tiles with {z}, {x}, {y} (Web Mercator); empty: none. */
-  tiles: string;
-  /** 审图号 of the map. */
-  approval: string;
-  attribution: string;
-}
+export type { LonLat, Settings };
+
 interface Geometry { type: string; coordinates: unknown }
 interface Feature { properties?: Record<string, unknown> | null; geometry: Geometry | null }
 export interface Collection { features: Feature[] }
@@ -19,17 +14,6 @@ export interface Shape { ring: LonLat[]; fill: number; label?: string }
 export interface Grid { origin: LonLat; step: LonLat; columns: number; rows: number; values: number[]; max: number }
 
 type Ring = Float64Array;
-const TILE = 256;
-
-/** Web Mercator of degrees, the world being 1 by 1. */
-function project([lon, lat]: LonLat): [number, number] {
-  return [(lon + 180) / 360, (1 - Math.asinh(Math.tan((lat * Math.PI) / 180)) / Math.PI) / 2];
-}
-
-function unproject([x, y]: [number, number]): LonLat {
-  return [x * 360 - 180, (Math.atan(Math.sinh(Math.PI * (1 - 2 * y))) * 180) / Math.PI];
-}
-
 /** From pale to strong, for a share of 0 to 1. */
 export function heatColour(share: number, alpha = 0.72): string {
   const stops = [[254, 240, 200], [253, 190, 110], [240, 110, 60], [190, 30, 50]] as const;
@@ -70,7 +54,7 @@ export class CityMap {
     host.replaceChildren(
       this.canvas,
       h("div", { class: "citymap-tools" }, button("+", t("放大", "Zoom in"), () => this.zoom(1.6)), button("−", t("缩小", "Zoom out"), () => this.zoom(1 / 1.6)), button("⌂", t("全市", "Whole city"), () => this.home())),
-      h("p", { class: "citymap-foot" }, [settings.attribution, settings.approval ? `${t("审图号", "Map approval")}：${settings.approval}` : t("审图号：未配置", "No map approval number configured")].filter(Boolean).join(" · ")),
+      h("p", { class: "citymap-foot" }, credit(settings) || t("审图号：未配置", "No map approval number configured")),
     );
     this.listen();
     new ResizeObserver(() => this.redraw()).observe(host);
@@ -278,22 +262,18 @@ export class CityMap {
   }
 
   private drawTiles(w: number, hgt: number): void {
-    const z = Math.min(Math.max(Math.round(Math.log2(this.scale / TILE)), 0), 18);
-    const n = 2 ** z;
-    const [a, b] = [this.world([0, 0]), this.world([w, hgt])];
-    for (let x = Math.floor(a[0] * n); x <= Math.floor(b[0] * n); x++) for (let y = Math.floor(a[1] * n); y <= Math.floor(b[1] * n); y++) {
-      if (x < 0 || y < 0 || x >= n || y >= n) continue;
-      const url = this.settings.tiles.replace("{z}", String(z)).replace("{x}", String(x)).replace("{y}", String(y));
-      let image = this.images.get(url);
+    const box = [unproject(this.world([0, 0])), unproject(this.world([w, hgt]))] as const;
+    for (const tile of tilesOver(this.settings, box[0], box[1], this.scale / 360)) {
+      let image = this.images.get(tile.url);
       if (!image) {
         if (this.images.size > 400) this.images.clear();
         image = new Image();
         image.addEventListener("load", () => this.redraw());
-        image.src = url;
-        this.images.set(url, image);
+        image.src = tile.url;
+        this.images.set(tile.url, image);
       }
       if (!image.complete || !image.naturalWidth) continue;
-      const [p, q] = [this.screen([x / n, y / n]), this.screen([(x + 1) / n, (y + 1) / n])];
+      const [p, q] = [this.screen(project(tile.from)), this.screen(project(tile.to))];
       this.context.drawImage(image, p[0], p[1], q[0] - p[0] + 0.5, q[1] - p[1] + 0.5);
     }
   }
