@@ -253,6 +253,24 @@ fn streets_of_the_city_are_checked() {
         report.problems.len()
     );
     assert!(report.coverage.unwrap() > 0.98);
+    // How fast the street of a point is found: points over the whole city, the sea with it.
+    let points: Vec<(f64, f64)> = (0..1_000_000u32)
+        .map(|k| {
+            let f = |a: f64| (f64::from(k) * a).fract();
+            (120.9 + 1.2 * f(0.754_877_666_246_692_8), 30.7 + 1.1 * f(0.569_840_290_998_053_3))
+        })
+        .collect();
+    let start = std::time::Instant::now();
+    let found = points.iter().filter(|p| streets.locate_exact(p.0, p.1).is_some()).count();
+    let exact = 1.0 / start.elapsed().as_secs_f64();
+    let start = std::time::Instant::now();
+    let near = points.iter().filter(|p| streets.locate(p.0, p.1).is_some()).count();
+    println!(
+        "{} streets: {exact:.2} million points/s ({found} inside), {:.2} with the nearest rule ({near})",
+        streets.len(),
+        1.0 / start.elapsed().as_secs_f64()
+    );
+    assert!(near >= found && found > 300_000);
     let simple = districts.simplified(100.0).unwrap();
     let overlaps = |s: &RegionSet| s.check(None).problems.iter().map(|p| p.area_km2).sum::<f64>();
     println!(

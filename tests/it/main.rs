@@ -9,6 +9,7 @@ mod coverage;
 mod crash;
 mod geo;
 mod import;
+mod maps;
 mod matrix;
 mod models;
 mod policy;

@@ -163,11 +163,25 @@ fn card(app: &App, dataset: &Dataset, lang: Lang) -> DatasetCard {
     DatasetCard::new(dataset, &QueryEngine::state(&app.columns, &dataset.name), lang)
 }
 
-pub async fn board(State(app): State<App>, visitor: Visitor, Path(name): Path<String>, Params(params): Parameters) -> Page {
+pub async fn board(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Params(params): Parameters,
+) -> Page {
     let build = || {
         let board = visible(&visitor.catalogue, &visitor.auth.principal, &name)?;
         let params = crate::frames::at_home(&visitor.auth.principal, &board, &params);
-        Ok::<_, Error>(BoardPage::new(visitor.chrome.clone(), &visitor.catalogue, &board, &params, &serde_json::json!(app.config.map))?.html()?)
+        Ok::<_, Error>(
+            BoardPage::new(
+                visitor.chrome.clone(),
+                &visitor.catalogue,
+                &board,
+                &params,
+                &serde_json::json!(app.config.map),
+            )?
+            .html()?,
+        )
     };
     let outcome = build();
     Visitor::show(visitor.chrome, outcome)

@@ -38,7 +38,8 @@ fn a_png_has_the_asked_size() {
     if !font() {
         return;
     }
-    let bytes = png(&map(), Size { width: 640, height: 360, scale: 1.0 }, Theme::Dark, &Ground::default()).expect("an image");
+    let bytes =
+        png(&map(), Size { width: 640, height: 360, scale: 1.0 }, Theme::Dark, &Ground::default()).expect("an image");
     let decoder = png::Decoder::new(std::io::Cursor::new(&bytes));
     let reader = decoder.read_info().expect("a PNG");
     assert_eq!((reader.info().width, reader.info().height), (640, 360));

@@ -4,19 +4,13 @@ use super::transform::TransformInfo;
 use super::{crs, problem};
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
-use crate::extract::{Auth, ValidatedJson, parse_json};
-use crate::geo::pipe::BodyReader;
-use crate::geo::places::{Imported, Places, Reviewed, SURE};
+use crate::extract::Auth;
+use crate::geo::places::{Places, SURE};
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Query as Params, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Query as Params, State};
 use serde::{Deserialize, Serialize};
-use std::io::{BufReader, BufWriter, Seek};
-use tokio_util::io::ReaderStream;
 use utoipa::{IntoParams, ToSchema};
-use zonglan_geo::{Address, Column, Crs, Match, OutOfArea, Transform, append_columns};
+use zonglan_geo::{Address, Crs, Match, OutOfArea, Transform};
 
 /// Characters of an address that are looked at.
 pub(super) const MOST_CHARACTERS: usize = 300;
@@ -45,7 +39,7 @@ pub struct Found {
 }
 
 impl Found {
-    fn new(found: Match, transform: &Transform) -> Result<Self> {
+    pub(super) fn new(found: Match, transform: &Transform) -> Result<Self> {
         let (x, y) = transform.point(found.lon, found.lat).map_err(|e| Error::user("geo.point", e.zh()))?;
         let level = serde_json::to_value(found.level).map_err(Error::internal)?;
         Ok(Self {

@@ -3,7 +3,7 @@
 use super::crs;
 use super::regions::level;
 use crate::app::App;
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 use crate::extract::{Auth, ValidatedJson};
 use crate::geo::regions::{Import, Imported};
 use crate::geo::versions::{self, Kind, Version};

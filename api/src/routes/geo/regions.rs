@@ -4,12 +4,10 @@ use super::transform::Point;
 use super::{crs, problem};
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
-use crate::extract::{Auth, ValidatedJson, parse_json};
-use crate::geo::regions::{Import, Imported};
-use crate::geo::versions::{self, Kind, Version};
+use crate::extract::{Auth, parse_json};
 use axum::Json;
 use axum::extract::{Path, Query as Params, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -117,7 +115,9 @@ pub async fn list(State(app): State<App>, _auth: Auth, Params(params): Params<Re
     .map_err(Error::internal)?
     .map_err(|e| Error::internal(e.to_string()))?;
     // Boundaries of the present may be replaced by an import.
-    let headers = [(header::CONTENT_TYPE, "application/geo+json"), (header::CACHE_CONTROL, "private, max-age=60")];
+    // Drawn areas come and go while somebody looks.
+    let keep = if level == Level::Area { "private, no-cache" } else { "private, max-age=60" };
+    let headers = [(header::CONTENT_TYPE, "application/geo+json"), (header::CACHE_CONTROL, keep)];
     Ok((headers, text).into_response())
 }
 

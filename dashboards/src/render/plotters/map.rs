@@ -53,8 +53,7 @@ pub(super) fn draw<DB: DrawingBackend>(
     ground: &Ground<'_>,
 ) -> Result<()> {
     let plot = credit(canvas, plot, ground.credit)?;
-    let all: Vec<&Region> =
-        ground.regions.iter().filter(|r| r.code.len() == 6 && r.valid_to.is_none()).collect();
+    let all: Vec<&Region> = ground.regions.iter().filter(|r| r.code.len() == 6 && r.valid_to.is_none()).collect();
     let core: Vec<&Region> = all.iter().copied().filter(|r| CORE_DISTRICTS.contains(&r.code.as_str())).collect();
     let whole = View::fit(&all, Rect { x: plot.x + plot.w * 0.40, y: plot.y, w: plot.w * 0.60, h: plot.h });
     if !spec.points.is_empty() {
@@ -182,12 +181,7 @@ fn legend<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, breaks: &[f64], (x, botto
     Ok(())
 }
 
-fn heat<DB: DrawingBackend>(
-    spec: &ChartSpec,
-    canvas: &Canvas<'_, DB>,
-    plot: Rect,
-    regions: &[&Region],
-) -> Result<()> {
+fn heat<DB: DrawingBackend>(spec: &ChartSpec, canvas: &Canvas<'_, DB>, plot: Rect, regions: &[&Region]) -> Result<()> {
     let view = View::fit(regions, plot);
     for region in regions {
         for rings in region.rings() {
