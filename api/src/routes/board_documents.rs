@@ -51,11 +51,13 @@ pub async fn get(
     // No file leaves before the audit holds it.
     app.store.log.audit(event).await?;
     let answers = view.all_answers(&app).await;
+    let today = crate::geo::today(app.clock.now());
     let about = About {
         user: format!("{} ({})", auth.principal.name, auth.principal.user),
         at: app.clock.now(),
         demo: app.demo,
         approval: app.config.map.approval.clone(),
+        regions: app.geo.regions().at(zonglan_geo::Level::District, today).map(|v| v.set.clone()),
         most,
     };
     let stamp = zonglan_catalog::time::to_local(about.at).format("%Y%m%d-%H%M%S");
@@ -80,6 +82,8 @@ struct About {
     at: i64,
     demo: bool,
     approval: String,
+    /// Districts in force.
+    regions: Option<std::sync::Arc<zonglan_geo::RegionSet>>,
     /// Rows of one table that the role may take.
     most: usize,
 }
@@ -134,6 +138,7 @@ fn paper(view: &View, answers: &Answers, about: &About) -> Result<Vec<u8>> {
         foot: vec![format!("数据来源：{}", sources(view)), notes.join("　")],
         watermark: format!("{}　{}", about.user, format::minute(about.at)),
         author: about.user.clone(),
+        regions: about.regions.clone(),
     };
     Ok(sheet.pdf()?)
 }

@@ -6,14 +6,14 @@ use crate::board::PaperPanel;
 use crate::error::Result;
 use crate::palette::{Color, Theme};
 use crate::panel::{Comparison, NumberView, Panel, RankRow, RowsView, Tone};
-use crate::render::plotters::{self, Size};
+use crate::render::plotters::{self, Ground, Size};
 use crate::render::vectors::{Mark, Side};
 use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 use std::collections::BTreeSet;
 use zonglan_catalog::board::ElementKind;
 
 /// A board as it goes to paper.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct BoardSheet {
     pub title: String,
     /// What the variables chose, and the time of the data.
@@ -25,6 +25,8 @@ pub struct BoardSheet {
     /// Across each page: who took it and when.
     pub watermark: String,
     pub author: String,
+    /// Districts of maps; without them the shipped ones.
+    pub regions: Option<std::sync::Arc<zonglan_geo::RegionSet>>,
 }
 
 /// A4 across, in points, and what is left free around it.
@@ -244,8 +246,13 @@ impl BoardSheet {
         for (n, panels) in pages.iter().enumerate() {
             let mut page = Page { content: Content::new(), face: &mut face, alphas: BTreeSet::from([100]), now: 100 };
             self.head(&mut page, n);
+            // The approval number stands at the foot of each page.
+            let mut ground = Ground::default();
+            if let Some(regions) = &self.regions {
+                ground.regions = regions;
+            }
             for (i, place) in panels {
-                draw(&mut page, &self.panels[*i], *place)?;
+                draw(&mut page, &self.panels[*i], *place, &ground)?;
             }
             self.foot(&mut page, n, count);
             self.mark(&mut page);
@@ -321,7 +328,7 @@ impl BoardSheet {
 
 const PAD: f32 = 8.0;
 
-fn draw(page: &mut Page<'_>, paper: &PaperPanel, at: Place) -> Result<()> {
+fn draw(page: &mut Page<'_>, paper: &PaperPanel, at: Place, ground: &Ground<'_>) -> Result<()> {
     let line = rgb(&Color::Line);
     let corners = [(at.x, at.y), (at.x + at.w, at.y), (at.x + at.w, at.y + at.h), (at.x, at.y + at.h), (at.x, at.y)];
     page.line(&corners, 0.5, line);
@@ -333,7 +340,7 @@ fn draw(page: &mut Page<'_>, paper: &PaperPanel, at: Place) -> Result<()> {
             height: ((at.h - 2.0) * FINE) as u32,
             scale: f64::from(FINE * PIXEL),
         };
-        let marks = plotters::marks(spec, size, Theme::Light)?;
+        let marks = plotters::marks(spec, size, Theme::Light, ground)?;
         page.marks(&marks, Place { x: at.x + 1.0, y: at.y + 1.0, ..at });
         return Ok(());
     }

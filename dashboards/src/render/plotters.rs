@@ -94,7 +94,7 @@ pub fn svg(spec: &ChartSpec, size: Size, theme: Theme, ground: &Ground<'_>) -> R
 ///
 /// # Errors
 /// No Chinese font on the machine.
-pub fn marks(spec: &ChartSpec, size: Size, theme: Theme) -> Result<Vec<Mark>> {
+pub fn marks(spec: &ChartSpec, size: Size, theme: Theme, ground: &Ground<'_>) -> Result<Vec<Mark>> {
     super::font::ensure()?;
     let size = size.clamped();
     let mut marks = Vec::new();
@@ -102,7 +102,7 @@ pub fn marks(spec: &ChartSpec, size: Size, theme: Theme) -> Result<Vec<Mark>> {
         use plotters::prelude::*;
         let vectors = Vectors { size: (size.width, size.height), marks: &mut marks };
         let area = vectors.into_drawing_area();
-        draw(spec, &mut Canvas::new(&area, size, theme))?;
+        draw(spec, &mut Canvas::new(&area, size, theme), ground)?;
         area.present().map_err(failed)?;
     }
     Ok(marks)

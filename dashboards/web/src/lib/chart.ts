@@ -335,6 +335,8 @@ function crop(option: Record<string, unknown>, height: number): string {
   names.data = names.data.slice(0, room);
   for (const one of series) one.data = one.data?.slice(0, room);
   return `${room}/${all}`;
+}
+
 /** Areas over tiles let them shine through. */
 function translucent(option: Record<string, unknown>): void {
   const geo = option.geo as { itemStyle?: Record<string, unknown> } | undefined;
