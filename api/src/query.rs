@@ -118,6 +118,14 @@ impl Drop for Leave<'_> {
     }
 }
 
+/// The rows that the engine looked at are those of everybody: no figure for who sees a part of
+/// them, nor where small figures are hidden.
+fn hide_counts(bound: &BoundQuery, table: &mut Table) {
+    if bound.suppress() || bound.parts().iter().any(|part| !part.row_rule.is_true()) {
+        table.meta.rows_scanned = 0;
+    }
+}
+
 fn weight(table: &Table) -> usize {
     let cell = |value: &Value| size_of::<Value>() + if let Value::Text(text) = value { text.len() } else { 0 };
     table.rows.iter().map(|row| 24 + row.iter().map(cell).sum::<usize>()).sum::<usize>() + 512
@@ -175,6 +183,7 @@ impl App {
             let cancel = Cancel::default();
             let _guard = cancel.on_drop();
             let mut table = self.columns.query(bound, &cancel).await?;
+            hide_counts(bound, &mut table);
             table.label(&self.catalogue(), &bound.dataset().name, english);
             Ok(Arc::new(table))
         };
@@ -200,7 +209,8 @@ impl App {
         let _permit = self.answers.enter(Lane::Export).await?;
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
-        let table = self.columns.query(bound, &cancel).await?;
+        let mut table = self.columns.query(bound, &cancel).await?;
+        hide_counts(bound, &mut table);
         let mut table = self.with_personal(bound, &table).await?.unwrap_or(table);
         table.label(&self.catalogue(), &bound.dataset().name, english);
         Ok(table)

@@ -3,9 +3,9 @@
 use crate::app::App;
 use crate::middleware;
 use crate::routes::{
-    assets, board_documents, boards, briefings, case_file, cases, datasets, drafts, events, exports, files, geo,
-    grants, health, imports, jobs, model_helpers, model_pages, model_runs, models, notices, openapi, pages, query,
-    records, search, search_exports, searches, session, signatures, tasks, timeline, tokens, users,
+    assets, board_documents, boards, briefings, case_file, cases, datasets, drafts, events, explore, exports, files,
+    geo, grants, health, imports, jobs, model_helpers, model_pages, model_runs, models, notices, openapi, pages, query,
+    records, search, search_exports, searches, session, signatures, tasks, timeline, tokens, users, views,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -37,6 +37,10 @@ fn answers() -> OpenApiRouter<App> {
         .routes(routes!(query::run))
         .routes(routes!(query::drills))
         .routes(routes!(query::explain))
+        .routes(routes!(explore::chart))
+        .routes(routes!(explore::feed))
+        .routes(routes!(views::list, views::create))
+        .routes(routes!(views::get, views::replace, views::delete))
         .routes(routes!(search::run))
         .routes(routes!(search::similar))
         .routes(routes!(search::suggest))
@@ -184,6 +188,8 @@ fn html() -> Router<App> {
         .route("/records/{dataset}/{id}/edit", get(pages::record_edit))
         .route("/records/{dataset}/{id}/print", get(pages::record_print))
         .route("/tasks", get(pages::tasks))
+        .route("/indicators", get(pages::indicators))
+        .route("/indicators/{dataset}/{measure}", get(pages::indicator))
         .route("/datasets", get(pages::datasets))
         .route("/datasets/{name}", get(pages::dataset))
         .route("/api", get(pages::api_docs))

@@ -14,6 +14,7 @@ use typed::type_filter;
 use crate::dataset::{Aggregate, Dataset, Field, Mask, Measure, Sensitivity};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::governance::{Era, Note};
 use crate::load::Catalogue;
 use crate::policy::{Lane, Policy, Principal};
 use crate::query::{Dim, Query};
@@ -45,6 +46,7 @@ pub struct BoundQuery {
     fingerprint: Fingerprint,
     valid_until: Option<i64>,
     lane: Lane,
+    notes: Vec<Note>,
 }
 
 /// One dataset's share of a query: what to compute there and under which rule.
@@ -92,6 +94,10 @@ impl BoundQuery {
     /// Who waits for whom when the engine is busy.
     pub fn lane(&self) -> Lane {
         self.lane
+    }
+    /// Which definitions were chosen, and where the range reaches beyond them.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
     /// A cache key: the asker's rights, the canonical query with its range fixed, and the data
     /// versions. There is no key without a fingerprint.
@@ -189,8 +195,9 @@ pub fn bind(
         row_rule: rule(dataset)?,
         filter: type_filter(catalogue, policy, principal, dataset, &query.filter, now)?,
     }];
+    let mut era = Era::new(span, query.compare.is_some());
     for name in &query.measures {
-        add_measure(catalogue, query, name, &mut parts, &rule)?;
+        add_measure(catalogue, query, name, &mut parts, &rule, &mut era)?;
     }
     for part in &parts {
         check_dims(query, &part.dataset, part.dataset.name == dataset.name)?;
@@ -230,6 +237,7 @@ pub fn bind(
         fingerprint: Fingerprint([0; 32]),
         valid_until: policy.valid_until(principal, now),
         lane: policy.lane(principal),
+        notes: era.notes,
         parts,
     };
     // Equal rights give an equal fingerprint, whoever asks.
@@ -306,6 +314,7 @@ fn add_measure(
     name: &str,
     parts: &mut Vec<Part>,
     rule: &dyn Fn(&Dataset) -> Result<Filter>,
+    era: &mut Era,
 ) -> Result<()> {
     let (owner, short) = query.measure_owner(name);
     let dataset = catalogue.dataset(owner).ok_or_else(|| no_dataset(owner))?;
@@ -320,13 +329,15 @@ fn add_measure(
             parts.len() - 1
         }
     };
+    // As it was defined at the time asked about.
+    let measure = era.definition(dataset, measure);
     if !parts[index].measures.iter().any(|m| m.name == measure.name) {
         parts[index].measures.push(measure.clone());
     }
     if measure.agg == Aggregate::Ratio {
         for term in [&measure.numerator, &measure.denominator].into_iter().flatten() {
             let full = if term.contains('.') { term.clone() } else { format!("{owner}.{term}") };
-            add_measure(catalogue, query, &full, parts, rule)?;
+            add_measure(catalogue, query, &full, parts, rule, era)?;
         }
     }
     Ok(())

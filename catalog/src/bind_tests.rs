@@ -252,3 +252,109 @@ fn guests_are_seen_within_one_hotel_only() {
     let case = catalogue.dataset("case").expect("cases");
     assert!(!catalogue.policy().may_read(&clerk, case));
 }
+
+const RATE: &str = r#"
+name = "rate"
+label = { zh = "到场", en = "Attendance" }
+source = "import"
+shared = true
+key = ["id"]
+time = "at"
+owner = "公安局"
+field = [
+  { name = "id", label = { zh = "编号", en = "Id" }, type = "text" },
+  { name = "at", label = { zh = "时间", en = "At" }, type = "instant" },
+  { name = "minutes", label = { zh = "用时", en = "Minutes" }, type = "int" },
+]
+[[measure]]
+name = "count"
+label = { zh = "数", en = "Count" }
+agg = "count"
+definition = "全部"
+[[measure]]
+name = "on_time"
+label = { zh = "及时", en = "On time" }
+agg = "count"
+where = { minutes = { lte = 10 } }
+definition = "十分钟内"
+effective_from = "2025-01-01"
+version = [
+  { from = "2023-01-01", to = "2024-01-01", definition = "二十分钟内，按电台记录" },
+  { from = "2024-01-01", to = "2025-01-01", definition = "十五分钟内", computed_by = "on_time_15" },
+]
+[[measure]]
+name = "on_time_15"
+label = { zh = "十五分钟", en = "Within 15" }
+agg = "count"
+where = { minutes = { lte = 15 } }
+definition = "十五分钟内"
+[[measure]]
+name = "on_time_rate"
+label = { zh = "及时率", en = "Share" }
+agg = "ratio"
+numerator = "on_time"
+denominator = "count"
+definition = "及时 ÷ 数"
+"#;
+
+fn rate_bound(json: &str) -> Result<BoundQuery> {
+    let leader = role("leader", "read = [\"*\"]\nrows = true");
+    let catalogue = Catalogue::parse(&[file("datasets/rate.toml", RATE), file("codes/region.toml", REGION), leader])
+        .expect("valid");
+    bind(&catalogue, catalogue.policy(), &principal("leader", "310000"), &query(json), 0)
+}
+
+#[test]
+fn a_question_about_2024_is_answered_as_defined_in_2024() {
+    let ask = |from: &str, to: &str, more: &str| {
+        rate_bound(&format!(
+            r#"{{"dataset":"rate","measures":["on_time_rate"],"range":{{"from":"{from}","to":"{to}"}}{more}}}"#
+        ))
+        .expect("binds")
+    };
+    let filter = |bound: &BoundQuery| {
+        let measures = &bound.parts()[0].measures;
+        let terms: Vec<&str> = measures.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(terms, ["on_time_rate", "on_time", "count"], "the names stay");
+        measures[1].filter.to_json().to_string()
+    };
+    let codes = |bound: &BoundQuery| bound.notes().iter().map(|n| (n.code, n.version)).collect::<Vec<_>>();
+
+    let newest = ask("2025-01-01", "2026-01-01", "");
+    assert!(filter(&newest).contains("10") && newest.notes().is_empty());
+    let then = ask("2024-03-01", "2024-06-01", "");
+    assert!(filter(&then).contains("15"), "as it was defined");
+    assert_eq!(codes(&then), [("definition.earlier", 2)]);
+    assert!(then.notes()[0].zh.contains("十五分钟内"));
+    let mixed = ask("2024-06-01", "2025-06-01", "");
+    assert!(filter(&mixed).contains("10"));
+    assert_eq!(codes(&mixed), [("definition.mixed", 3)]);
+    let lost = ask("2023-03-01", "2023-06-01", "");
+    assert!(filter(&lost).contains("10"));
+    assert_eq!(codes(&lost), [("definition.newest", 3)]);
+    assert!(lost.notes()[0].zh.contains("按电台记录"));
+    let compared = ask("2025-03-01", "2025-06-01", r#","compare":"yoy""#);
+    assert_eq!(codes(&compared), [("definition.compared", 3)]);
+    assert_eq!(codes(&ask("2027-03-01", "2027-06-01", r#","compare":"yoy""#)), []);
+}
+
+#[test]
+fn calculated_measures_read_measures_of_the_query_only() {
+    let ask =
+        |calc: &str| rate_bound(&format!(r#"{{"dataset":"rate","measures":["count","on_time"],"calc":[{calc}]}}"#));
+    ask(r#"{"name":"late","expr":"count - on_time"},{"name":"late_share","expr":"late / count * 100","unit":"%"}"#)
+        .expect("binds");
+    for (calc, what) in [
+        (r#"{"name":"x","expr":"on_time_rate * 2"}"#, "不在本查询"),
+        (r#"{"name":"x","expr":"y"},{"name":"y","expr":"1"}"#, "不在本查询"),
+        (r#"{"name":"x","expr":"count +"}"#, "缺少"),
+        (r#"{"name":"count","expr":"1"}"#, "两次"),
+        (r#"{"name":"比率","expr":"1"}"#, "名称"),
+        (r#"{"name":"x","expr":"1","digits":9}"#, "小数"),
+    ] {
+        let error = ask(calc).expect_err(calc);
+        assert!(error.class == ErrorClass::User && error.message.contains(what), "{calc}: {}", error.message);
+    }
+    let rows = rate_bound(r#"{"dataset":"rate","rows":["id"],"calc":[{"name":"x","expr":"1"}]}"#);
+    assert_eq!(rows.expect_err("rows have no figures").code, "query.rows");
+}

@@ -261,6 +261,24 @@ fn measure_names(catalogue: &Catalogue, dataset: &Dataset, measure: &Measure, re
     if measure.definition.is_empty() {
         fail(report, "needs a definition (口径)");
     }
+    for (at, version) in measure.version.iter().enumerate() {
+        let next = measure.version.get(at + 1).map(|v| v.from).or(measure.newest_from());
+        if version.from >= version.to || next.is_some_and(|next| next < version.to) {
+            fail(report, "versions must follow each other: from < to, and no two at a time");
+        }
+        if version.definition.is_empty() {
+            fail(report, "a version needs its definition (口径)");
+        }
+        match version.computed_by.as_deref() {
+            Some(name) if name == measure.name || dataset.measure(name).is_none() => {
+                report.missing("measure", name, dataset.measure.iter().map(|m| m.name.as_str()));
+            }
+            Some(name) if dataset.measure(name).is_some_and(|m| m.unit != measure.unit) => {
+                fail(report, "the measure that computes a version has another unit");
+            }
+            _ => {}
+        }
+    }
 }
 
 fn board_names(catalogue: &Catalogue, board: &Board, report: &mut Report) {

@@ -293,6 +293,33 @@ pub struct Measure {
     pub effective_to: Option<NaiveDate>,
     #[serde(default)]
     pub direction: Direction,
+    /// Definitions that were in force before, oldest first; the measure itself is the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub version: Vec<MeasureVersion>,
+}
+
+/// An earlier definition of a measure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeasureVersion {
+    #[schemars(with = "String")]
+    pub from: NaiveDate,
+    /// The first day on which it is no longer in force.
+    #[schemars(with = "String")]
+    pub to: NaiveDate,
+    /// 口径 at that time.
+    pub definition: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Why it was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// A measure of this dataset that computes it. Without: the definition is told, and answers
+    /// say that they use the newest one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed_by: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -290,6 +290,7 @@ fn count(dataset: &Dataset) -> Measure {
         effective_from: None,
         effective_to: None,
         direction: Default::default(),
+        version: Vec::new(),
     }
 }
 

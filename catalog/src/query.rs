@@ -1,5 +1,6 @@
 //! The logical query: a value that clients, boards and drills exchange.
 
+use crate::calc::Calc;
 use crate::dataset::RegionLevel;
 use crate::filter::Filter;
 use crate::time::{Grain, Range};
@@ -40,6 +41,9 @@ pub struct Query {
     /// Figures worked out from the groups: running sums, shares, ranks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compute: Vec<Compute>,
+    /// Own figures: expressions over the measures, worked out from what is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calc: Vec<Calc>,
     /// One more row for all groups beyond `limit`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub others: bool,
@@ -181,6 +185,7 @@ impl Query {
             compare: None,
             having: BTreeMap::new(),
             compute: Vec::new(),
+            calc: Vec::new(),
             others: false,
             pivot: None,
             totals: false,
@@ -204,6 +209,12 @@ impl Query {
             columns.push(compute.column());
             if self.compare.is_some() && compute.kind.runs() {
                 columns.extend(["prev", "delta", "pct"].map(|suffix| format!("{}_{suffix}", compute.column())));
+            }
+        }
+        for calc in &self.calc {
+            columns.push(calc.name.clone());
+            if self.compare.is_some() {
+                columns.extend(["prev", "delta", "pct"].map(|suffix| format!("{}_{suffix}", calc.name)));
             }
         }
         columns.extend(self.rows.iter().cloned());

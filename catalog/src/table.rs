@@ -99,6 +99,10 @@ pub struct Meta {
     /// Rows behind, before the limit (rows queries: exact; grouped: number of groups).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// What a reader should know of the figures: which definition of a measure was used, and where
+    /// the range reaches beyond it. In Chinese and English.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<crate::governance::Note>,
     /// Give this back as `cursor` for the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,

@@ -295,7 +295,7 @@ impl Builder<'_> {
         {
             return self.lang.pick(&measure.label).to_string();
         }
-        column.name.clone()
+        if column.label.is_empty() { column.name.clone() } else { column.label.clone() }
     }
 
     /// Periods that add up show 0 where nothing happened; others stay open.

@@ -9,6 +9,7 @@ pub mod chart;
 pub mod documents;
 pub mod echarts;
 pub mod error;
+pub mod explore;
 pub mod format;
 pub mod pages;
 pub mod palette;

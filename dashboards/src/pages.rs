@@ -6,16 +6,18 @@
 //! `/login?next=`, `/`, `/boards/{name}?layout=&theme=&<variables>`, `/boards/{name}/layout.css`
 //! ([`crate::board_style::css`]), `/explore?q=`, `/cases?q=`, `/cases/{id}?q=`,
 //! `/geo`, `/import`, `/tasks`, `/records`, `/records/{dataset}`, `/records/{dataset}/new`, `/records/{dataset}/{id}`,
-//! `/records/{dataset}/{id}/edit`, `/datasets`, `/datasets/{name}`, `/api`, and
+//! `/records/{dataset}/{id}/edit`, `/datasets`, `/datasets/{name}`, `/indicators`, `/indicators/{dataset}/{measure}`, `/api`, and
 //! `/assets/{file}?v=` ([`crate::assets`]).
 
 mod chrome;
+mod indicators;
 mod models;
 mod registers;
 mod views;
 mod work;
 
 pub use chrome::{Chrome, Lang, NavItem, UserView};
+pub use indicators::{IndicatorPage, IndicatorRow, IndicatorsPage, VersionRow};
 pub use models::{IndexPage, IndexView, IndicatorView, ModelsPage};
 pub use registers::RegistersPage;
 pub use views::{
@@ -189,18 +191,22 @@ fn row_pages<'a>(catalogue: &Catalogue, names: impl Iterator<Item = &'a str>) ->
 #[template(path = "explore.html")]
 pub struct ExplorePage {
     pub chrome: Chrome,
-    /// Data block: `{datasets: {name: DatasetView}, regions, back, export}`.
+    /// Data block: `{datasets: {name: DatasetView}, rowPages, exportRows, roles, plan, user, lang}`.
     pub data: String,
 }
 
 impl ExplorePage {
-    /// `datasets` are those that the user may read; `may_export` shows the export buttons.
-    pub fn new(chrome: Chrome, catalogue: &Catalogue, datasets: &[&Dataset], may_export: bool) -> Self {
+    /// `datasets` are those that the user may read; `export_rows` of them may leave at once;
+    /// `plan`: explanations tell of the plan.
+    pub fn new(chrome: Chrome, catalogue: &Catalogue, datasets: &[&Dataset], export_rows: usize, plan: bool) -> Self {
+        let user = chrome.user.as_ref().map(|u| u.user.clone()).unwrap_or_default();
+        let roles: Vec<(&str, &str)> =
+            catalogue.policy().roles().iter().map(|r| (r.name.as_str(), chrome.lang.pick(&r.label))).collect();
         let views: BTreeMap<&str, DatasetView> =
             datasets.iter().map(|d| (d.name.as_str(), DatasetView::brief(catalogue, d, chrome.lang))).collect();
         let pages = row_pages(catalogue, datasets.iter().map(|d| d.name.as_str()));
         let data = data_block(
-            &serde_json::json!({"datasets": views, "rowPages": pages, "mayExport": may_export, "lang": chrome.lang.code()}),
+            &serde_json::json!({"datasets": views, "rowPages": pages, "exportRows": export_rows, "roles": roles, "plan": plan, "user": user, "lang": chrome.lang.code()}),
         );
         Self { chrome, data }
     }

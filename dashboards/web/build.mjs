@@ -7,7 +7,7 @@ mkdirSync("dist");
 cpSync("static", "dist", { recursive: true });
 
 const options = {
-  entryPoints: ["app", "board", "explore", "search", "case", "grants", "import", "records", "tasks", "api", "geo", "models", "indices"].map((name) => `src/${name}.ts`).concat(["src/app.css", "src/board.css", "src/cases.css"]),
+  entryPoints: ["app", "board", "explore", "search", "case", "grants", "import", "records", "tasks", "api", "geo", "models", "indices"].map((name) => `src/${name}.ts`).concat(["src/app.css", "src/board.css", "src/cases.css", "src/explore.css"]),
   outdir: "dist",
   bundle: true,
   format: "esm",

@@ -100,6 +100,7 @@ fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop, rollups: bool) -> Resul
         rows_scanned: scanned,
         times,
         suppressed,
+        notes: bound.notes().to_vec(),
         total: table.meta.total,
         cursor: table.meta.cursor,
     };

@@ -1,6 +1,7 @@
 //! From joined numbers to the table asked for: comparisons, empty periods, conditions, order.
 
 use crate::answer::{self, Answer, Cells, Keep, Key, Number, Run, extreme_kind};
+use crate::calc::{self, Calcs};
 use crate::compute;
 use crate::dims::{self, DimVal, to_value};
 use crate::error::{OlapError, Result};
@@ -22,7 +23,7 @@ use zonglan_catalog::value::Value;
 /// Periods that are filled in where there are no rows, at most.
 const MAX_FILL: usize = 50_000;
 
-/// A group's key and its values: dimensions, measures, computed figures.
+/// A group's key and its values: dimensions, measures, computed figures, calculated measures.
 pub type Line = (Key, Vec<Value>);
 pub type Group = Vec<Option<Cells>>;
 
@@ -122,6 +123,7 @@ pub fn table(bound: &BoundQuery, plan: &Plan, sides: &Sides) -> Result<Table> {
     let columns = columns(bound, plan, compared);
     let place = |name: &str| columns.iter().position(|c| c.name == name);
     let figures = compute::figures(bound, plan, sides, compared)?;
+    let calcs = Calcs::new(query, &columns)?;
     let having = query
         .having
         .iter()
@@ -132,6 +134,7 @@ pub fn table(bound: &BoundQuery, plan: &Plan, sides: &Sides) -> Result<Table> {
         let before = other.map(|side| side.answer.rows.get(&earlier(&key, &side.shift)));
         values.extend(measures(plan, sides.main.answer.rows.get(&key), before));
         values.extend(figures.of_line(&key, &values));
+        values.extend(calcs.of_line(&values));
         (key, values)
     };
     let passes = |values: &[Value]| {
@@ -171,9 +174,13 @@ pub fn table(bound: &BoundQuery, plan: &Plan, sides: &Sides) -> Result<Table> {
         let mut values: Vec<Value> = query.by.iter().zip(&others.key).map(|(d, v)| to_value(d, dataset, v)).collect();
         values.extend(measures(plan, others.main.as_ref(), compared.then_some(others.before.as_ref())));
         values.extend(figures.of_others(&values));
+        values.extend(calcs.of_line(&values));
         lines.push((others.key, values));
     }
-    let totals = query.totals.then(|| compute::totals(bound, plan, sides, compared)).transpose()?;
+    let mut totals = query.totals.then(|| compute::totals(bound, plan, sides, compared)).transpose()?;
+    if let Some(totals) = &mut totals {
+        calcs.of_totals(&columns, totals);
+    }
     let rows = lines.into_iter().map(|(_, values)| values).collect();
     let mut table = Table { columns, rows, totals, ..Table::default() };
     table.meta.total = Some(total);
@@ -352,6 +359,7 @@ fn columns(bound: &BoundQuery, plan: &Plan, compared: bool) -> Vec<Column> {
             add("_pct", ColumnType::Decimal, "%");
         }
     }
+    columns.extend(calc::columns(query, compared));
     columns
 }
 

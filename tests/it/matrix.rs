@@ -36,6 +36,7 @@ fn body(operation: &str) -> Value {
     let query = json!({"dataset": "premises", "rows": ["id", "name"], "limit": 1});
     match operation {
         "run_query" | "explain_query" => query,
+        "chart_query" => json!({"query": query}),
         "run_queries" => json!({"queries": [query]}),
         "list_drills" => json!({"query": {"dataset": "premises", "measures": ["count"], "by": ["district"]}}),
         "create_export" => json!({"query": query, "format": "csv"}),

@@ -13,6 +13,7 @@ pub mod datasets;
 pub mod drafts;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod events;
+pub mod explore;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
 pub mod exports;
 #[expect(unused_qualifications, reason = "utoipa's params(..) expands to a qualified path")]
@@ -48,3 +49,4 @@ pub mod tasks;
 pub mod timeline;
 pub mod tokens;
 pub mod users;
+pub mod views;

@@ -10,7 +10,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
     info(title = "Zonglan 纵览", description = "Analytics and records of a city government. Errors are problem details (RFC 9457) with a stable `code`."),
     components(schemas(super::schemas::Query, super::schemas::Table, super::schemas::SearchRequest, super::schemas::SearchPage, crate::error::Problem)),
     modifiers(&Security),
-    tags((name = "session"), (name = "users"), (name = "query"), (name = "search"), (name = "boards"), (name = "datasets"), (name = "records"), (name = "tasks"), (name = "import"),
+    tags((name = "session"), (name = "users"), (name = "query"), (name = "views"), (name = "search"), (name = "boards"), (name = "datasets"), (name = "records"), (name = "tasks"), (name = "import"),
         (name = "exports"), (name = "grants"), (name = "jobs"), (name = "geo"), (name = "models"), (name = "live"), (name = "operation"))
 )]
 pub struct Document;

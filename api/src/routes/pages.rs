@@ -18,8 +18,8 @@ use zonglan_catalog::{Catalogue, Dataset};
 use zonglan_dashboards::format::percent_encode;
 use zonglan_dashboards::pages::{
     ApiPage, BoardCard, BoardPage, CasePage, CasesPage, Chrome, DatasetCard, DatasetPage, DatasetsPage, ErrorPage,
-    ExplorePage, GeoPage, GrantsPage, HomePage, ImportPage, Lang, LoginPage, May, PendingPage, PrintPage,
-    RecordFormPage, RecordPage, RecordsPage, RegistersPage, TasksPage,
+    ExplorePage, GeoPage, GrantsPage, HomePage, ImportPage, IndicatorPage, IndicatorsPage, Lang, LoginPage, May,
+    PendingPage, PrintPage, RecordFormPage, RecordPage, RecordsPage, RegistersPage, TasksPage,
 };
 
 pub type Parameters = Params<BTreeMap<String, String>>;
@@ -197,8 +197,9 @@ pub async fn board_style(State(app): State<App>, auth: Auth, Path(name): Path<St
 
 pub async fn explore(visitor: Visitor) -> Page {
     let datasets = visitor.datasets(|d| visitor.may_read(d));
-    let may_export = visitor.catalogue.policy().export_rows(&visitor.auth.principal) > 0;
-    let html = ExplorePage::new(visitor.chrome.clone(), &visitor.catalogue, &datasets, may_export).html();
+    let policy = visitor.catalogue.policy();
+    let (rows, plan) = (policy.export_rows(&visitor.auth.principal), policy.full_view(&visitor.auth.principal));
+    let html = ExplorePage::new(visitor.chrome.clone(), &visitor.catalogue, &datasets, rows, plan).html();
     Visitor::show(visitor.chrome, html)
 }
 
@@ -399,6 +400,37 @@ pub async fn dataset(State(app): State<App>, visitor: Visitor, Path(name): Path<
         let dataset = readable(&app, &visitor.auth, &name)?;
         let state = QueryEngine::state(&app.columns, &name);
         Ok::<_, Error>(DatasetPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, &state).html()?)
+    };
+    let outcome = build();
+    Visitor::show(visitor.chrome, outcome)
+}
+
+/// All measures with their definitions; `?q=` looks for words.
+pub async fn indicators(visitor: Visitor, Params(params): Parameters) -> Page {
+    let datasets = visitor.datasets(|d| visitor.may_read(d));
+    let words = params.get("q").map(|q| q.trim()).unwrap_or_default();
+    let html = IndicatorsPage::new(visitor.chrome.clone(), &visitor.catalogue, &datasets, words).html();
+    Visitor::show(visitor.chrome, html)
+}
+
+/// One measure: what it means, and what it meant.
+pub async fn indicator(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path((dataset, measure)): Path<(String, String)>,
+) -> Page {
+    let build = || {
+        let dataset = readable(&app, &visitor.auth, &dataset)?;
+        let found = dataset.measure(&measure).ok_or_else(|| {
+            Error::not_found(
+                "indicator.unknown",
+                format!("数据集 {} 没有指标 '{measure}' (no such measure)", dataset.name),
+            )
+            .hint("/indicators 列出全部指标")
+        })?;
+        let query = serde_json::json!({"dataset": dataset.name, "measures": [found.name]}).to_string();
+        let explore = format!("/explore?q={}", percent_encode(&query));
+        Ok::<_, Error>(IndicatorPage::new(visitor.chrome.clone(), &visitor.catalogue, &dataset, found, explore).html()?)
     };
     let outcome = build();
     Visitor::show(visitor.chrome, outcome)

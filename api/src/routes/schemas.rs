@@ -36,6 +36,10 @@ pub struct Query {
     /// `as` is cumulative, year_to_date, share or rank; the column is `count_share`.
     #[schema(value_type = Option<Vec<Object>>)]
     pub compute: Option<Vec<Json>>,
+    /// Own figures: `{"name":"per_unit","expr":"count / units * 100","digits":1,"unit":"%","label":"…"}`; an
+    /// expression over measures of the query with + - * / and parentheses, worked out from the figures shown.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub calc: Option<Vec<Json>>,
     /// One more row, `__others`, for all groups beyond `limit`.
     pub others: Option<bool>,
     /// A column of `by` whose values become columns `measure@value`.
@@ -84,6 +88,10 @@ pub struct Meta {
     pub times: BTreeMap<String, f64>,
     /// Cells hidden because they count too few people.
     pub suppressed: u64,
+    /// Which definition of a measure was used, where the range reaches beyond the newest one:
+    /// `{"code","dataset","measure","version","zh","en"}`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub notes: Option<Vec<Json>>,
     pub total: Option<u64>,
     pub cursor: Option<String>,
 }

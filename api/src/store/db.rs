@@ -38,6 +38,7 @@ fn migrator() -> Migrator {
         (20, "model_runs", include_str!("../../migrations/0020_model_runs.sql")),
         (40, "cases", include_str!("../../migrations/0040_cases.sql")),
         (41, "file_texts", include_str!("../../migrations/0041_file_texts.sql")),
+        (60, "views", include_str!("../../migrations/0060_views.sql")),
         (8, "geo", include_str!("../../migrations/0008_geo.sql")),
         (50, "protection", include_str!("../../migrations/0050_protection.sql")),
         (51, "signatures", include_str!("../../migrations/0051_signatures.sql")),

@@ -52,6 +52,7 @@ mod users;
 mod values;
 mod vault;
 mod verify;
+mod views;
 mod writes;
 
 #[cfg(test)]
@@ -91,6 +92,7 @@ pub use tasks::{NewTask, StepInput, TASKS, Task, TaskCounts, TaskFilter, TaskVie
 pub use txn::Txn;
 pub use values::{Fields, STATE_FIELD, State, read_instant};
 pub use verify::{OtherCheck, RegisterReport, StreamReport, VerifyReport, verify};
+pub use views::{SavedView, Views};
 
 use checkpoints::Checkpointer;
 use std::path::{Path, PathBuf};
@@ -171,6 +173,7 @@ pub struct Store {
     pub tasks: Tasks,
     pub grants: Grants,
     pub searches: Searches,
+    pub views: Views,
     pub runs: Runs,
     pub blobs: DiskBlobs,
     pub crypto: Signer,
@@ -212,6 +215,7 @@ impl Store {
             protected: 0,
             grants: Grants::new(db.clone(), identity.clone(), clock.clone()),
             searches: Searches::new(db.clone(), clock.clone()),
+            views: Views::new(db.clone(), clock.clone()),
             tasks: Tasks {
                 db: db.clone(),
                 catalogue: cell.clone(),

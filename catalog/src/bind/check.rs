@@ -1,6 +1,7 @@
 //! Whether a query may be asked as it is: its shape, dimensions, computations, and what is said of people.
 
 use super::{Part, field_of};
+use crate::calc;
 use crate::dataset::{Aggregate, Dataset, FieldType};
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Op};
@@ -19,11 +20,15 @@ pub(super) fn check_shape(query: &Query) -> Result<()> {
         || query.compare.is_some()
         || !query.having.is_empty()
         || !query.compute.is_empty()
+        || !query.calc.is_empty()
         || query.others
         || query.totals
         || query.pivot.is_some();
     if !query.rows.is_empty() && grouped {
-        return Err(Error::user("query.rows", "rows 查询不能带 by、compare、having、compute、pivot、others 或 totals"));
+        return Err(Error::user(
+            "query.rows",
+            "rows 查询不能带 by、compare、having、compute、calc、pivot、others 或 totals",
+        ));
     }
     if query.limit.is_some_and(|l| l > MAX_LIMIT) {
         return Err(Error::user("query.limit", format!("limit 最大 {MAX_LIMIT}"))
@@ -94,6 +99,7 @@ pub(super) fn check_compute(query: &Query) -> Result<()> {
             return bad(format!("{} 不用 within：按其余维度分别累计", compute.column()));
         }
     }
+    check_calc(query)?;
     let mut names = query.columns();
     names.sort();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -107,6 +113,37 @@ pub(super) fn check_compute(query: &Query) -> Result<()> {
     }
     if query.others && (query.by.is_empty() || query.limit.is_none()) {
         return bad("others 需要 by 和 limit (top-N with others needs dimensions and a limit)".into());
+    }
+    Ok(())
+}
+
+/// Calculated measures read measures of the query and those calculated before them.
+fn check_calc(query: &Query) -> Result<()> {
+    let bad = |name: &str, text: String| Err(Error::user("query.calc", format!("calc '{name}': {text}")));
+    if query.calc.len() > calc::MOST_CALCS {
+        return bad("…", format!("最多 {} 个自定义指标", calc::MOST_CALCS));
+    }
+    let mut known: Vec<&str> = query.measures.iter().map(String::as_str).collect();
+    for one in &query.calc {
+        let plain = one.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if one.name.is_empty() || one.name.len() > 60 || !plain || one.name.starts_with(|c: char| c.is_ascii_digit()) {
+            return bad(&one.name, "名称只能用小写字母、数字和下划线，最多 60 个 (snake_case)".into());
+        }
+        if one.label.chars().count() > 60 || one.unit.chars().count() > 20 {
+            return bad(&one.name, "显示名最多 60 个字，单位最多 20 个字".into());
+        }
+        if one.digits.is_some_and(|d| d > calc::MOST_DIGITS) {
+            return bad(&one.name, format!("小数最多 {} 位", calc::MOST_DIGITS));
+        }
+        let expr = match calc::Expr::parse(&one.expr) {
+            Ok(expr) => expr,
+            Err(error) => return bad(&one.name, error),
+        };
+        if let Some(name) = expr.names().into_iter().find(|name| !known.contains(name)) {
+            return bad(&one.name, format!("'{name}' 不在本查询的 measures 中 (not among the measures of this query)"))
+                .map_err(|e: Error| e.with_hint(format!("可用: {}", known.join(", "))));
+        }
+        known.push(&one.name);
     }
     Ok(())
 }

@@ -70,6 +70,10 @@ impl<W: Write> TableWriter for CsvWriter<W> {
             self.out.write_all("\u{feff}".as_bytes()).map_err(failed)?;
         }
         self.columns = columns.to_vec();
+        // Who, when and from which conditions stands first: a file that was cut short has it, too.
+        let line = format!("# {}", self.provenance.line());
+        self.field(&line);
+        self.end_line()?;
         for column in columns {
             self.field(&heading(column));
         }
@@ -85,9 +89,6 @@ impl<W: Write> TableWriter for CsvWriter<W> {
     }
 
     fn finish(&mut self) -> Result<()> {
-        let line = format!("# {}", self.provenance.line());
-        self.field(&line);
-        self.end_line()?;
         self.out.flush().map_err(failed)
     }
 }
@@ -119,8 +120,8 @@ mod tests {
         let text = String::from_utf8(writer.into_inner()).expect("utf-8");
         assert_eq!(
             text,
-            "\u{feff}district,警情数(起),note\r\n徐汇区,-5,\"a,\"\"b\"\"\nc\"\r\n\"\",,\"'=1+1\"\r\n\
-             \"# 110警情　导出人: 分析员 (analyst)　时间: 1970-01-01T08:00:00+08:00　条件: {\"\"district\"\":1}　演示数据 (demo data)\"\r\n"
+            "\u{feff}\"# 110警情　导出人: 分析员 (analyst)　时间: 1970-01-01T08:00:00+08:00　条件: {\"\"district\"\":1}　演示数据 (demo data)\"\r\n\
+             district,警情数(起),note\r\n徐汇区,-5,\"a,\"\"b\"\"\nc\"\r\n\"\",,\"'=1+1\"\r\n"
         );
     }
 }

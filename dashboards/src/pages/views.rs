@@ -278,7 +278,12 @@ impl FieldView {
 }
 
 impl MeasureView {
-    fn new(catalogue: &Catalogue, dataset: &Dataset, measure: &zonglan_catalog::Measure, lang: Lang) -> Self {
+    pub(super) fn new(
+        catalogue: &Catalogue,
+        dataset: &Dataset,
+        measure: &zonglan_catalog::Measure,
+        lang: Lang,
+    ) -> Self {
         let name_of = |name: &str| match dataset.field(name) {
             Some(field) => lang.pick(&field.label).to_string(),
             None => name.to_string(),

@@ -1,353 +1,299 @@
-// Figures and rows of one query, kept whole in the address: conditions as chips, sorting,
-// pages, exports, and from every figure to what is behind it.
+// Figures and rows of one query, kept whole in the address: on the left what is asked, on the
+// right its chart and its table, and from every figure down to what is behind it and up again.
 
-import { ApiError, api, byId, download, h, message, pageData, send, t } from "./lib/dom";
-import { decimal, minute, period } from "./lib/format";
-import { dimColumn, renderTable } from "./lib/table";
-import type { Cell, DatasetView, Dim, Drill, FieldView, Json, Query, Table } from "./lib/types";
+import { describe, address, measureLabel, PAGE_ROWS, rangeText, readState, regionNames, type State, textWords, tidy } from "./explore/query";
+import { howPanel, showFeed } from "./explore/how";
+import { renderRail } from "./explore/rail";
+import { calcDialog, copyDialog, exportDialog, viewsDialog } from "./explore/share";
+import { ApiError, api, byId, h, message, pageData, send, t } from "./lib/dom";
+import { Chart, type Option } from "./lib/chart";
+import { decimal } from "./lib/format";
+import { cellText, dimColumn, renderTable } from "./lib/table";
+import type { Calc, Cell, DatasetView, Drill, Json, Query, Table } from "./lib/types";
 
 interface Page {
   datasets: Record<string, DatasetView>;
   rowPages: Record<string, string>;
-  mayExport: boolean;
+  exportRows: number;
+  roles: [string, string][];
+  plan: boolean;
+  user: string;
+}
+
+interface Drawn {
+  kind: string;
+  kinds: string[];
+  measure: string;
+  option: Option;
 }
 
 const page = pageData<Page>();
-const PAGE_ROWS = 50;
 /** Cursors of the pages before, newest last; empty on the first page. */
 let before: (string | null)[] = [];
+let chart: Chart | null = null;
+let turn = 0;
 
-// ---- the query in the address ----
-
-function read(): Query | null {
-  const params = new URLSearchParams(location.search);
-  const text = params.get("q");
-  if (text) {
-    try {
-      return JSON.parse(text) as Query;
-    } catch {
-      return null;
-    }
-  }
-  const dataset = params.get("dataset") ?? (page.datasets.incident ? "incident" : Object.keys(page.datasets)[0]);
-  return dataset ? start(dataset) : null;
-}
-
-/** The first question of a dataset: its first measure by month or by its first code. */
-function start(name: string): Query | null {
-  const dataset = page.datasets[name];
-  if (!dataset) return null;
-  const measure = dataset.measures[0];
-  if (!measure) return rowsQuery(dataset, { dataset: name });
-  const code = dataset.fields.find((f) => f.type === "code" && f.sensitivity !== "personal");
-  const query: Query = { dataset: name, measures: [measure.name], by: dataset.time ? [{ time: "month" }] : code ? [code.name] : [] };
-  if (dataset.time) query.range = { last: "12m" };
-  return query;
-}
-
-function rowsQuery(dataset: DatasetView, from: Query): Query {
-  const query: Query = { dataset: dataset.name, rows: dataset.list, limit: PAGE_ROWS };
-  if (from.where && Object.keys(from.where).length) query.where = from.where;
-  if (from.range) query.range = from.range;
-  if (dataset.time) query.order = [`-${dataset.time}`];
-  return query;
-}
-
-function go(query: Query, replace = false): void {
-  const url = `/explore?q=${encodeURIComponent(JSON.stringify(query))}`;
-  history[replace ? "replaceState" : "pushState"](null, "", url);
+function go(state: State, replace = false): void {
+  history[replace ? "replaceState" : "pushState"](null, "", address(state));
   before = [];
   void show();
 }
 
-// ---- conditions ----
-
-type Where = { [key: string]: Json };
-
-/** The conditions that all must hold; anything more complex is one chip. */
-function conditions(where: Where | undefined): Where[] {
-  if (!where || !Object.keys(where).length) return [];
-  const and = where.and;
-  const list = Array.isArray(and) && Object.keys(where).length === 1 ? (and as Where[]) : Object.entries(where).map(([k, v]) => ({ [k]: v }));
-  return list.flatMap((one) => (Object.keys(one).length > 1 ? Object.entries(one).map(([k, v]) => ({ [k]: v })) : [one]));
+/** Another question at the same step of the way. */
+function change(state: State, query: Query): void {
+  const other = query.dataset !== state.query.dataset;
+  go({ ...state, query: tidy(query), trail: other ? [] : state.trail, label: other ? "" : state.label, chart: other ? null : state.chart, measure: query.measures?.includes(state.measure ?? "") || query.calc?.some((c) => c.name === state.measure) ? state.measure : null });
 }
-
-function withConditions(query: Query, list: Where[]): Query {
-  const next: Query = { ...query, cursor: undefined };
-  delete next.where;
-  const [only] = list;
-  if (list.length === 1 && only) next.where = only;
-  else if (list.length) next.where = { and: list as Json[] };
-  return next;
-}
-
-const OPERATORS: Record<string, string> = {
-  eq: "=", ne: "≠", in: "∈", not_in: "∉", gt: ">", gte: "≥", lt: "<", lte: "≤",
-  prefix: t("属于", "in"), is_null: t("为空", "missing"), text: t("包含", "contains"),
-};
-
-function conditionText(dataset: DatasetView, one: Where): string {
-  const [name, test] = Object.entries(one)[0] ?? ["", null];
-  if (name === "not") return `${t("非", "not")} (${conditionText(dataset, test as Where)})`;
-  if (name === "and" || name === "or") return (test as Where[]).map((c) => conditionText(dataset, c)).join(name === "and" ? t(" 且 ", " and ") : t(" 或 ", " or "));
-  const field = dataset.fields.find((f) => f.name === name);
-  const say = (v: Json): string => (Array.isArray(v) ? v.map(say).join("、") : typeof v === "boolean" ? (v ? t("是", "yes") : t("否", "no")) : (field?.codes.find(([c]) => c === v)?.[1] ?? regionNames.get(String(v)) ?? String(v)));
-  return Object.entries(test as Where).map(([op, v]) => (op === "is_null" ? `${field?.label ?? name} ${v ? t("为空", "is missing") : t("有值", "is given")}` : `${field?.label ?? name} ${OPERATORS[op] ?? op} ${say(v)}`)).join(" ");
-}
-
-const regionNames = new Map<string, string>();
-
-function rangeText(query: Query): string {
-  const range = query.range;
-  if (!range || !Object.keys(range).length) return t("全部时间", "all time");
-  if (range.last) return period(range.last);
-  const names: Record<string, string> = { day: t("今日", "today"), week: t("本周", "this week"), month: t("本月", "this month"), quarter: t("本季", "this quarter"), year: t("本年", "this year") };
-  const past: Record<string, string> = { day: t("昨日", "yesterday"), week: t("上周", "last week"), month: t("上月", "last month"), quarter: t("上季", "last quarter"), year: t("上年", "last year") };
-  if (range.this) return names[range.this] ?? range.this;
-  if (range.previous) return past[range.previous] ?? range.previous;
-  return `${range.from ? minute(range.from) : "…"} – ${range.to ? minute(range.to) : "…"}`;
-}
-
-// ---- controls ----
-
-const GRAINS: [string, string][] = [["year", t("按年", "by year")], ["quarter", t("按季", "by quarter")], ["month", t("按月", "by month")], ["week", t("按周", "by week")], ["day", t("按日", "by day")], ["hour_of_day", t("按时段", "by hour")], ["weekday", t("按星期", "by weekday")]];
-const RANGES = ["7d", "30d", "90d", "12m", "3y"];
-
-function select(label: string, options: [string, string][], value: string, change: (value: string) => void): HTMLElement {
-  const list = options.some(([v]) => v === value) ? options : [...options, [value, value] as [string, string]];
-  return h("label", null, label, h("select", { onchange: (e: Event) => change((e.target as HTMLSelectElement).value) }, list.map(([v, text]) => h("option", { value: v, selected: v === value }, text))));
-}
-
-function dimKey(dim: Dim | undefined): string {
-  if (dim === undefined) return "";
-  return typeof dim === "string" ? dim : JSON.stringify(dim);
-}
-
-function controls(dataset: DatasetView, query: Query): void {
-  const rows = Boolean(query.rows?.length);
-  const names = Object.values(page.datasets).map((d) => [d.name, d.label] as [string, string]);
-  const first: (HTMLElement | null)[] = [
-    select(t("数据集", "Dataset"), names, dataset.name, (name) => {
-      const next = start(name);
-      if (next) go(next);
-    }),
-    select(t("显示", "Show"), [["figures", t("统计", "figures")], ["rows", t("明细", "rows")]], rows ? "rows" : "figures", (mode) => {
-      const figures = start(dataset.name);
-      if (mode === "rows") go(rowsQuery(dataset, query));
-      else if (figures) go({ ...figures, where: query.where, range: query.range });
-    }),
-  ];
-  if (dataset.time) {
-    const value = query.range?.last ?? (query.range && Object.keys(query.range).length ? "fixed" : "");
-    const options: [string, string][] = [["", t("全部时间", "all time")], ...RANGES.map((r) => [r, period(r)] as [string, string])];
-    if (value === "fixed") options.push(["fixed", rangeText(query)]);
-    first.push(select(t("时间", "Time"), options, value, (last) => last !== "fixed" && go({ ...query, range: last ? { last } : undefined, cursor: undefined })));
-  }
-  const second: (HTMLElement | null)[] = [];
-  if (!rows) {
-    const measures = dataset.measures.map((m) => [m.name, m.label] as [string, string]);
-    (query.measures ?? []).forEach((name, i) => second.push(select(i ? t("与", "and") : t("指标", "Measure"), i ? [...measures, ["", t("（去掉）", "(remove)")]] : measures, name, (next) => {
-      const list = [...(query.measures ?? [])];
-      if (next) list[i] = next;
-      else list.splice(i, 1);
-      go({ ...query, measures: list, order: undefined, having: undefined });
-    })));
-    if ((query.measures ?? []).length < 4) second.push(select("", [["", t("＋ 指标", "+ measure")], ...measures], "", (name) => name && go({ ...query, measures: [...(query.measures ?? []), name] })));
-    const fields = dataset.fields.filter((f) => ["code", "region", "bool"].includes(f.type) && f.sensitivity !== "personal" && f.sensitivity !== "secret");
-    const dims: [string, string][] = [...(dataset.time ? GRAINS.map(([g, label]) => [JSON.stringify({ time: g }), label] as [string, string]) : []), ...fields.map((f) => [f.name, t("按", "by ") + f.label] as [string, string])];
-    const setDim = (i: number) => (key: string) => {
-      const by = [...(query.by ?? [])];
-      if (!key) by.splice(i, 1);
-      else by[i] = key.startsWith("{") ? (JSON.parse(key) as Dim) : key;
-      go({ ...query, by, order: undefined, cursor: undefined });
-    };
-    const by = query.by ?? [];
-    for (let i = 0; i <= Math.min(by.length, 2); i++) second.push(select(i ? "" : t("分组", "Group"), [["", i < by.length ? t("（不分组）", "(none)") : t("＋ 分组", "+ group")], ...dims], dimKey(by[i]), setDim(i)));
-    if (dataset.time && query.range) second.push(select(t("比较", "Compare"), [["", t("不比较", "none")], ["yoy", t("同比", "year before")], ["mom", t("环比", "period before")]], query.compare ?? "", (compare) => go({ ...query, compare: compare || undefined, order: undefined })));
-  }
-  const list = conditions(query.where);
-  const chips = h("div", { class: "chips" },
-    list.map((one, i) => h("span", { class: "chip" }, conditionText(dataset, one), h("button", { type: "button", "aria-label": t("去掉条件", "Remove"), onclick: () => go(withConditions(query, list.filter((_, n) => n !== i))) }, "×"))),
-    dataset.time && query.range && !query.range.last ? h("span", { class: "chip" }, rangeText(query), h("button", { type: "button", "aria-label": t("去掉条件", "Remove"), onclick: () => go({ ...query, range: undefined, cursor: undefined, compare: undefined }) }, "×")) : null,
-    conditionForm(dataset, query, list));
-  byId("query").replaceChildren(h("div", { class: "query-row" }, first, second), chips);
-}
-
-/** Adds one condition: field, then its values or an operator and a value. */
-function conditionForm(dataset: DatasetView, query: Query, list: Where[]): HTMLElement {
-  const fields = dataset.fields.filter((f) => !["point", "file"].includes(f.type) && f.sensitivity !== "personal" && f.sensitivity !== "secret");
-  const box = h("span", { class: "query-row" });
-  const idle = () => box.replaceChildren(h("label", null, h("span", { class: "visually-hidden" }, t("添加条件", "Add a condition")), h("select", { onchange: (e: Event) => {
-    const field = fields.find((f) => f.name === (e.target as HTMLSelectElement).value);
-    if (field) edit(field);
-  } }, h("option", { value: "" }, t("＋ 条件", "+ condition")), fields.map((f) => h("option", { value: f.name }, f.label)))));
-  const edit = (field: FieldView) => {
-    const add = (test: Json) => go(withConditions(query, [...list, { [field.name]: test }]));
-    const cancel = h("button", { type: "button", class: "quiet", onclick: idle }, t("取消", "Cancel"));
-    if (field.codes.length || field.type === "bool") {
-      const values: [string, string][] = field.type === "bool" ? [["true", t("是", "yes")], ["false", t("否", "no")]] : field.codes;
-      box.replaceChildren(h("label", null, field.label, h("select", { onchange: (e: Event) => {
-        const v = (e.target as HTMLSelectElement).value;
-        if (v) add({ eq: field.type === "bool" ? v === "true" : v });
-      } }, h("option", { value: "" }, t("选择…", "choose…")), values.map(([v, text]) => h("option", { value: v }, text)))), cancel);
-    } else {
-      const numeric = field.type === "int" || field.type === "decimal";
-      const dated = field.type === "date" || field.type === "instant";
-      const ops: [string, string][] = numeric || dated ? [["gte", "≥"], ["lt", "<"], ["eq", "="]] : field.search === "zh" ? [["text", t("包含", "contains")]] : [["eq", "="], ["prefix", t("开头是", "starts with")]];
-      const op = h("select", { "aria-label": t("运算", "Operator") }, ops.map(([v, text]) => h("option", { value: v }, text)));
-      const input = h("input", { type: numeric ? "number" : dated ? "date" : "text", step: "any", "aria-label": field.label });
-      const apply = () => {
-        if (!input.value) return;
-        add({ [op.value]: numeric ? Number(input.value) : input.value });
-      };
-      input.addEventListener("keydown", (e) => e.key === "Enter" && apply());
-      box.replaceChildren(h("label", null, field.label, op, input), h("button", { type: "button", onclick: apply }, t("添加", "Add")), cancel);
-      input.focus();
-    }
-    box.querySelector<HTMLElement>("select, input")?.focus();
-  };
-  idle();
-  return box;
-}
-
-// ---- the answer ----
-
-let turn = 0;
 
 async function show(): Promise<void> {
   const mine = ++turn;
   const result = byId("result");
-  const query = read();
-  const dataset = query ? page.datasets[query.dataset] : undefined;
-  if (!query || !dataset) {
-    byId("query").replaceChildren();
-    result.replaceChildren(h("p", { class: "empty" }, query ? t(`没有数据集「${query.dataset}」，或您无权查看。`, "There is no such dataset, or you may not see it.") : t("地址里的查询无法读取。", "The query in the address cannot be read.")),
-      h("ul", { class: "cards" }, Object.values(page.datasets).map((d) => h("li", { class: "card" }, h("a", { href: `/explore?dataset=${d.name}` }, h("b", null, d.label))))));
+  const id = new URLSearchParams(location.search).get("view");
+  if (id) {
+    try {
+      const view = await api<{ query: Query; chart: string | null; name: string }>("GET", `/api/v1/views/${encodeURIComponent(id)}`);
+      go({ query: view.query, trail: [], label: view.name, chart: view.chart, measure: null }, true);
+    } catch (error) {
+      result.replaceChildren(h("p", { class: "error", role: "alert" }, message(error)));
+      result.setAttribute("aria-busy", "false");
+    }
     return;
   }
-  head(dataset, query);
-  controls(dataset, query);
+  const state = readState(page.datasets);
+  const dataset = state ? page.datasets[state.query.dataset] : undefined;
+  if (!state || !dataset) {
+    byId("query").replaceChildren();
+    result.setAttribute("aria-busy", "false");
+    result.replaceChildren(h("p", { class: "empty" }, state ? t(`没有数据集「${state.query.dataset}」，或您无权查看。`, "There is no such dataset, or you may not see it.") : t("地址里的查询无法读取。", "The query in the address cannot be read.")),
+      h("ul", { class: "cards" }, Object.values(page.datasets).slice(0, 60).map((d) => h("li", { class: "card" }, h("a", { href: `/explore?dataset=${d.name}` }, h("b", null, d.label))))));
+    return;
+  }
+  const { query } = state;
+  head(dataset, state);
+  rail(dataset, state);
+  showFeed(byId("feed"), dataset);
   result.setAttribute("aria-busy", "true");
   const rows = Boolean(query.rows?.length);
   const asked: Query = { ...query, limit: query.limit ?? (rows ? PAGE_ROWS : 1000), cursor: query.cursor ?? null };
   try {
-    const table = await api<Table>("POST", "/api/v1/query", asked);
+    const response = await send("POST", "/api/v1/query/chart", { query: asked, kind: state.chart, measure: state.measure });
+    const answer = (await response.json()) as { table: Table; chart: Drawn | null };
     if (mine !== turn) return;
-    for (const column of table.columns) for (const [code, name] of Object.entries(column.labels ?? {})) if (/^31\d{4}/.test(code)) regionNames.set(code, name);
-    controls(dataset, query);
-    render(dataset, query, table);
+    for (const column of answer.table.columns) for (const [code, name] of Object.entries(column.labels ?? {})) if (/^31\d{4}/.test(code)) regionNames.set(code, name);
+    rail(dataset, state);
+    render(dataset, state, answer.table, answer.chart, response.headers.get("server-timing"));
   } catch (error) {
     if (mine !== turn) return;
+    chart?.close();
+    chart = null;
     const denied = error instanceof ApiError && error.status === 403;
-    result.replaceChildren(h("p", { class: denied ? "empty" : "error", role: "alert" }, message(error)));
+    result.replaceChildren(h("div", { class: denied ? "empty" : "error", role: "alert" }, h("p", null, message(error)), state.trail.length ? h("button", { type: "button", onclick: () => history.back() }, t("← 返回上一步", "← Back")) : null));
   } finally {
     if (mine === turn) result.setAttribute("aria-busy", "false");
   }
 }
 
-function head(dataset: DatasetView, query: Query): void {
-  const measures = (query.measures ?? []).map((name) => dataset.measures.find((m) => m.name === name)?.label ?? name);
-  byId("title").textContent = query.rows?.length ? t(`${dataset.label} 明细`, `${dataset.label}: rows`) : `${dataset.label} · ${measures.join("、")}`;
-  byId("subtitle").textContent = dataset.time ? rangeText(query) : "";
+/** The controls are drawn anew; the one that was used keeps the focus. */
+function rail(dataset: DatasetView, state: State): void {
+  const focused = document.activeElement instanceof HTMLElement && byId("query").contains(document.activeElement) ? document.activeElement.id : "";
+  byId("query").replaceChildren(...renderRail({ datasets: page.datasets, dataset, query: state.query, go: (query) => change(state, query), editCalc: (calc) => editCalc(dataset, state, calc) }));
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+function editCalc(dataset: DatasetView, state: State, calc: Calc | null): void {
+  const query = { ...state.query };
+  calcDialog(dataset, query, calc, (made) => {
+    const list = (query.calc ?? []).filter((c) => c !== calc);
+    change(state, { ...query, calc: [...list, made] });
+  });
+}
+
+function head(dataset: DatasetView, state: State): void {
+  const { query, trail } = state;
+  const rows = Boolean(query.rows?.length);
+  const measures = (query.measures ?? []).map((name) => measureLabel(dataset, page.datasets, query, name));
+  byId("title").textContent = rows ? t(`${dataset.label} 明细`, `${dataset.label}: rows`) : `${dataset.label} · ${measures.slice(0, 3).join("、")}${measures.length > 3 ? "…" : ""}`;
+  byId("subtitle").textContent = [dataset.time ? rangeText(query) : "", state.label].filter(Boolean).join(" · ");
   document.title = `${byId("title").textContent} · ${t("纵览", "Zonglan")}`;
-  const back = document.referrer && new URL(document.referrer).origin === location.origin && new URL(document.referrer).pathname.startsWith("/boards/") ? document.referrer : "/boards/home";
-  byId("crumbs").replaceChildren(h("a", { href: back }, t("驾驶舱", "Board")), h("a", { href: `/explore?dataset=${dataset.name}` }, dataset.label), h("span", { "aria-current": "page" }, query.rows?.length ? t("明细", "Rows") : measures.join("、")));
-  const save = (format: string) => h("button", { type: "button", onclick: (e: Event) => void exportAs(query, format, e.currentTarget as HTMLButtonElement) }, t("导出 ", "Export ") + format.toUpperCase());
-  const only = query.measures?.length === 1 ? `#measure-${query.measures[0] ?? ""}` : "";
+  const steps = trail.map((step, i) => {
+    const to: State = { ...state, query: step.query, label: step.label, trail: trail.slice(0, i), chart: null, measure: null };
+    return h("a", { href: address(to), "data-step": String(i), onclick: (e: MouseEvent) => {
+      if (e.metaKey || e.ctrlKey || e.shiftKey) return;
+      e.preventDefault();
+      go(to);
+    } }, step.label || describe(dataset, page.datasets, step.query));
+  });
+  byId("crumbs").replaceChildren(h("a", { href: "/explore" }, t("数据查询", "Explore")), h("a", { href: `/explore?dataset=${dataset.name}` }, dataset.label), ...steps, h("span", { "aria-current": "page" }, state.label || describe(dataset, page.datasets, query)));
+  const only = query.measures?.length === 1 ? query.measures[0] : undefined;
   byId("actions").replaceChildren(
-    h("button", { type: "button", onclick: () => history.back() }, t("← 返回", "← Back")),
-    ...(page.mayExport ? [save("csv"), save("xlsx")] : []),
-    h("a", { class: "button", href: `/datasets/${dataset.name}${only}` }, t("口径", "Definition")));
+    ...(trail.length ? [h("button", { type: "button", id: "roll-up", onclick: () => {
+      const last = trail[trail.length - 1];
+      if (last) go({ ...state, query: last.query, label: last.label, trail: trail.slice(0, -1), chart: null, measure: null });
+    } }, t("↑ 上卷", "↑ Roll up"))] : []),
+    h("button", { type: "button", id: "views", onclick: () => void viewsDialog({ roles: page.roles, state: () => state, open: (q, kind, name) => go({ query: q, trail: [], label: name, chart: kind, measure: null }) }) }, t("视图", "Views")),
+    h("button", { type: "button", id: "copy", onclick: () => copyDialog(state) }, t("复制", "Copy")),
+    ...(page.exportRows > 0 ? [h("button", { type: "button", id: "export", onclick: () => exportDialog(query, page.exportRows) }, t("导出", "Export"))] : []),
+    h("a", { class: "button", href: only && !only.includes(".") ? `/indicators/${dataset.name}/${only}` : `/datasets/${dataset.name}` }, t("口径", "Definition")));
 }
 
-async function exportAs(query: Query, format: string, button: HTMLButtonElement): Promise<void> {
-  button.disabled = true;
-  const { limit: _limit, cursor: _cursor, ...all } = query;
-  try {
-    const response = await send("POST", "/api/v1/exports", { query: all, format });
-    await download(response, `${query.dataset}.${format}`);
-  } catch (error) {
-    byId("result").prepend(h("p", { class: "error", role: "alert" }, message(error)));
-  } finally {
-    button.disabled = false;
-  }
-}
+const KINDS: Record<string, string> = { line: t("折线", "Line"), bar: t("柱形", "Bars"), pie: t("饼图", "Pie"), choropleth: t("地图", "Map"), grid: t("热力", "Heat"), scatter: t("散点", "Scatter") };
 
-function render(dataset: DatasetView, query: Query, table: Table): void {
+function render(dataset: DatasetView, state: State, table: Table, drawn: Drawn | null, timing: string | null): void {
+  const { query } = state;
   const rows = Boolean(query.rows?.length);
   const result = byId("result");
+  chart?.close();
+  chart = null;
   if (!table.rows.length) {
-    result.replaceChildren(h("p", { class: "empty" }, t("没有符合条件的数据。", "Nothing meets these conditions.")));
+    result.replaceChildren(...notes(table), h("div", { class: "empty" }, h("p", null, t("没有符合条件的数据。", "Nothing meets these conditions.")), query.where ? h("button", { type: "button", onclick: () => change(state, { ...query, where: undefined }) }, t("去掉全部条件", "Drop all filters")) : null), howPanel(query, table, timing, page.plan));
     return;
   }
+  if (query.pivot) nameSpread(dataset, query, table);
   const key = dataset.key.length === 1 ? table.columns.findIndex((c) => c.name === dataset.key[0]) : -1;
   const base = page.rowPages[dataset.name];
   const words = textWords(query.where);
   const view = renderTable(table, {
     dataset, query,
-    sort: (name) => {
-      const now = query.order?.[0];
-      go({ ...query, order: [now === `-${name}` ? name : `-${name}`], cursor: undefined }, true);
-    },
+    sort: (name) => go({ ...state, query: { ...query, order: [query.order?.[0] === `-${name}` ? name : `-${name}`], cursor: undefined } }, true),
     href: (row) => {
       if (!rows || key < 0 || !base) return null;
       const tail = base === "/cases/" ? `?dataset=${dataset.name}${words ? `&q=${encodeURIComponent(words)}` : ""}` : "";
       return base + encodeURIComponent(String(row[key])) + tail;
     },
-    drill: (cell, anchor) => void drill(query, cell, anchor),
+    drill: (cell, anchor) => void drill(dataset, state, table, cell, anchor),
   });
   const shown = before.length * (query.limit ?? PAGE_ROWS);
   const total = table.meta.total;
   const count = rows
     ? `${decimal(shown + 1)}–${decimal(shown + table.rows.length)} / ${total === undefined ? "…" : decimal(total)} ${t("条", "rows")}`
-    : `${decimal(table.rows.length)} ${t("组", "groups")}`;
+    : `${decimal(table.rows.length)}${total !== undefined && total > table.rows.length ? ` / ${decimal(total)}` : ""} ${t("组", "groups")}`;
   const pager = rows && (table.meta.cursor || before.length) ? h("nav", { class: "pager", "aria-label": t("翻页", "Pages") },
-    h("button", { type: "button", disabled: !before.length, onclick: () => turnTo(query, before.pop() ?? null) }, t("上一页", "Previous")),
+    h("button", { type: "button", disabled: !before.length, onclick: () => turnTo(state, before.pop() ?? null) }, t("上一页", "Previous")),
     h("button", { type: "button", disabled: !table.meta.cursor, onclick: () => {
       before.push(query.cursor ?? null);
-      turnTo(query, table.meta.cursor ?? null);
+      turnTo(state, table.meta.cursor ?? null);
     } }, t("下一页", "Next"))) : null;
-  const time = table.meta.watermark ? `${t("数据截至 ", "data to ")}${new Date(table.meta.watermark + 8 * 3_600_000).toISOString().slice(0, 16).replace("T", " ")}` : "";
   const hidden = table.meta.suppressed ? t(`，${table.meta.suppressed} 个小数值不显示`, `, ${table.meta.suppressed} small figures hidden`) : "";
-  result.replaceChildren(view, h("div", { class: "result-foot" }, h("span", { class: "num" }, [count, time].filter(Boolean).join(" · ") + hidden), pager));
+  const box = h("div", { class: "chart-box" });
+  const tools = drawn ? chartTools(dataset, state, table, drawn) : null;
+  const right = h("div", { class: "table-box" }, view, h("div", { class: "result-foot" }, h("span", { class: "num" }, count + hidden), pager));
+  const figure = query.by?.length || rows ? null : headline(table);
+  result.replaceChildren(...notes(table), h("div", { class: drawn ? "split" : "split whole" }, drawn ? h("figure", { class: "chart-side" }, tools, box) : figure, right), howPanel(query, table, timing, page.plan));
+  if (drawn) {
+    chart = new Chart(box, (cell) => void drill(dataset, state, table, cell, box));
+    void chart.draw(drawn.option).catch((error: unknown) => box.replaceChildren(h("p", { class: "empty" }, message(error))));
+  }
+}
+
+/** Figures without dimensions stand large. */
+function headline(table: Table): HTMLElement {
+  const row = table.rows[0] ?? [];
+  return h("dl", { class: "headline" }, table.columns.filter((c) => !/_(prev|delta|pct)$/.test(c.name)).map((column) => {
+    const at = table.columns.indexOf(column);
+    const pct = table.columns.findIndex((c) => c.name === `${column.name}_pct`);
+    const moved = pct >= 0 ? row[pct] : null;
+    return h("div", null, h("dt", null, column.label || column.name), h("dd", { class: "num" }, cellText(column, row[at] ?? null) || "–", column.unit ? h("small", null, ` ${column.unit}`) : null), typeof moved === "number" ? h("span", { class: "num hint" }, `${moved > 0 ? "+" : ""}${decimal(moved, 1)}%`) : null);
+  }));
+}
+
+function chartTools(dataset: DatasetView, state: State, table: Table, drawn: Drawn): HTMLElement {
+  const names = table.columns.filter((c) => state.query.measures?.includes(c.name.split("@")[0] ?? "") || state.query.calc?.some((x) => x.name === c.name.split("@")[0])).map((c) => c.name.split("@")[0] ?? "");
+  const unique = [...new Set(names)];
+  return h("figcaption", { class: "chart-tools" },
+    h("div", { class: "segments", role: "group", "aria-label": t("图形", "Chart") }, drawn.kinds.map((kind) => h("button", { type: "button", "aria-pressed": kind === drawn.kind ? "true" : "false", onclick: () => go({ ...state, chart: kind }, true) }, KINDS[kind] ?? kind))),
+    unique.length > 1 ? h("select", { "aria-label": t("纵轴指标", "Measure on the axis"), onchange: (e: Event) => go({ ...state, measure: (e.target as HTMLSelectElement).value }, true) }, unique.map((name) => h("option", { value: name, selected: name === drawn.measure }, measureLabel(dataset, page.datasets, state.query, name)))) : null);
+}
+
+/** What the answer says of itself. */
+function notes(table: Table): HTMLElement[] {
+  return (table.meta.notes ?? []).map((note) => h("p", { class: "note", role: "note" }, t(note.zh, note.en)));
+}
+
+/** The heads of a pivot: the value, and the figure where there are several. */
+function nameSpread(dataset: DatasetView, query: Query, table: Table): void {
+  const figures = new Set(table.columns.filter((c) => c.pivot !== undefined).map((c) => c.name.split("@")[0]));
+  const dim = (query.by ?? []).find((d) => dimColumn(d) === query.pivot);
+  const field = typeof dim === "string" ? dataset.fields.find((f) => f.name === dim) : undefined;
+  const month = query.pivot === "month" || query.pivot?.endsWith("_month");
+  for (const column of table.columns) {
+    if (column.pivot === undefined) continue;
+    const figure = column.name.split("@")[0] ?? "";
+    const value = column.pivot;
+    const text = value === null ? t("（空）", "(none)") : (field?.codes.find(([c]) => c === value)?.[1] ?? regionNames.get(String(value)) ?? (month ? String(value).slice(0, 7) : cellText({ ...column, name: query.pivot ?? "", type: "text" }, value)));
+    column.label = figures.size > 1 ? `${text} · ${measureLabel(dataset, page.datasets, query, figure.replace(/_(prev|delta|pct)$/, ""))}${/_(prev|delta|pct)$/.exec(figure)?.[0].replace("_prev", t(" 对比期", " before")).replace("_delta", t(" 增减", " diff")).replace("_pct", " %") ?? ""}` : text;
+  }
 }
 
 /** Pages keep the list of those before; the address holds the page itself. */
-function turnTo(query: Query, cursor: string | null): void {
-  const next = { ...query, cursor: cursor ?? undefined };
-  history.replaceState(null, "", `/explore?q=${encodeURIComponent(JSON.stringify(next))}`);
+function turnTo(state: State, cursor: string | null): void {
+  history.replaceState(null, "", address({ ...state, query: { ...state.query, cursor: cursor ?? undefined } }));
   void show();
   window.scrollTo({ top: 0 });
 }
 
-function textWords(where: Where | undefined): string {
-  return conditions(where).flatMap((one) => Object.values(one).map((test) => (test && typeof test === "object" && "text" in test ? String(test.text) : ""))).filter(Boolean).join(" ");
-}
-
 // ---- from a figure on ----
 
-async function drill(query: Query, cell: Cell, anchor: HTMLElement): Promise<void> {
+/** The values of a cell as people read them. */
+function cellName(query: Query, table: Table, cell: Cell): string {
+  return (query.by ?? []).map((dim) => {
+    const name = dimColumn(dim);
+    const column = table.columns.find((c) => c.name === name);
+    const value: Json | undefined = cell[name];
+    if (value === undefined) return "";
+    return value === null ? t("（空）", "(none)") : column ? cellText(column, value) : (regionNames.get(String(value)) ?? String(value).slice(0, 10));
+  }).filter(Boolean).join(" ");
+}
+
+async function drill(dataset: DatasetView, state: State, table: Table, cell: Cell, anchor: HTMLElement): Promise<void> {
+  const { query } = state;
   document.querySelector(".menu")?.remove();
   const menu = h("div", { class: "menu", role: "menu" }, h("span", { class: "hint" }, "…"));
   const at = anchor.getBoundingClientRect();
-  menu.style.left = `${Math.min(at.left + window.scrollX, window.scrollX + document.documentElement.clientWidth - 200)}px`;
-  menu.style.top = `${at.bottom + window.scrollY + 4}px`;
+  const chartClick = anchor.classList.contains("chart-box");
+  menu.style.left = `${Math.max(8, Math.min((chartClick ? at.left + at.width / 2 - 90 : at.left) + window.scrollX, window.scrollX + document.documentElement.clientWidth - 200))}px`;
+  menu.style.top = `${(chartClick ? at.top + at.height / 3 : at.bottom) + window.scrollY + 4}px`;
   document.body.append(menu);
-  const close = (event: Event) => {
-    if (event instanceof KeyboardEvent ? event.key !== "Escape" : menu.contains(event.target as Node) || event.target === anchor) return;
+  const end = () => {
     menu.remove();
-    document.removeEventListener("click", close);
-    document.removeEventListener("keydown", close);
-    if (event instanceof KeyboardEvent) anchor.focus();
+    document.removeEventListener("click", close, true);
+    document.removeEventListener("keydown", keys);
   };
-  document.addEventListener("click", close);
-  document.addEventListener("keydown", close);
+  const close = (event: Event) => {
+    if (!menu.contains(event.target as Node) && !anchor.contains(event.target as Node)) end();
+  };
+  const keys = (event: KeyboardEvent) => {
+    const items = Array.from(menu.querySelectorAll<HTMLElement>("a"));
+    const place = items.indexOf(document.activeElement as HTMLElement);
+    if (event.key === "Escape") {
+      end();
+      anchor.focus();
+    } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      items[(place + (event.key === "ArrowDown" ? 1 : items.length - 1)) % items.length]?.focus();
+    }
+  };
+  document.addEventListener("click", close, true);
+  document.addEventListener("keydown", keys);
   try {
     const dims = new Set((query.by ?? []).map(dimColumn));
     const wanted = Object.fromEntries(Object.entries(cell).filter(([name]) => dims.has(name)));
-    const { drills } = await api<{ drills: Drill[] }>("POST", "/api/v1/query/drills", { query, cell: wanted });
-    const ordered = [...drills.filter((d) => d.kind === "rows"), ...drills.filter((d) => d.kind !== "rows")];
-    menu.replaceChildren(...ordered.map((d) => h("a", { href: d.href, role: "menuitem" }, d.label)));
+    const flat: Query = { ...query, pivot: undefined, order: undefined, calc: undefined };
+    const { drills } = await api<{ drills: Drill[] }>("POST", "/api/v1/query/drills", { query: tidy(flat), cell: wanted });
+    const name = cellName(query, table, wanted);
+    const trail = [...state.trail, { label: state.label || describe(dataset, page.datasets, query), query: { ...query, cursor: undefined } }];
+    const rank: Record<string, number> = { rows: 0, finer: 1, time: 2, dimension: 3, coarser: 4, definition: 5 };
+    const ordered = [...drills].sort((a, b) => (rank[a.kind] ?? 9) - (rank[b.kind] ?? 9));
+    menu.replaceChildren(...(name ? [h("span", { class: "menu-head" }, name)] : []), ...ordered.map((d) => {
+      if (d.kind === "definition" || !d.href.startsWith("/explore")) return h("a", { href: d.href, role: "menuitem" }, d.label);
+      const up = d.kind === "coarser";
+      const next: State = { query: d.query, trail, label: up ? d.label : [name, d.label].filter(Boolean).join(" "), chart: null, measure: null };
+      return h("a", { href: address(next), role: "menuitem", "data-kind": d.kind, onclick: (e: MouseEvent) => {
+        if (e.metaKey || e.ctrlKey || e.shiftKey) return;
+        e.preventDefault();
+        end();
+        go(next);
+      } }, up ? `↑ ${d.label}` : d.label);
+    }));
     menu.querySelector<HTMLElement>("a")?.focus();
   } catch (error) {
     menu.replaceChildren(h("p", { class: "error" }, message(error)));
@@ -356,6 +302,9 @@ async function drill(query: Query, cell: Cell, anchor: HTMLElement): Promise<voi
 
 window.addEventListener("popstate", () => {
   before = [];
+  document.querySelector(".menu")?.remove();
   void show();
 });
+const folded = byId<HTMLDetailsElement>("asked");
+folded.open = !window.matchMedia("(max-width: 60rem)").matches;
 void show();

@@ -292,3 +292,45 @@ proptest! {
         let _: &Filter = filter;
     }
 }
+
+#[test]
+fn calculated_measures_follow_what_is_shown() {
+    let (_folder, store) = city();
+    let table = ask(
+        &store,
+        json!({"dataset":"incident","measures":["count","theft","loss_sum"],"by":["category"],"range":year(),"totals":true,
+            "calc":[{"name":"rest","expr":"count - theft","digits":0},{"name":"share","expr":"theft / (theft + rest) * 100","digits":1,"unit":"%","label":"盗窃占比"},
+                    {"name":"per_case","expr":"loss_sum / theft"}],
+            "having":{"rest":{"gte":0}},"order":["-share","-rest"]}),
+    );
+    assert_eq!(
+        rows(&table),
+        json!([
+            ["theft", 4, 4, 8.0, 0, 100.0, 2.0],
+            ["other", 2, 0, 11.0, 2, 0.0, null],
+            ["fraud", 1, 0, 2.0, 1, 0.0, null]
+        ])
+    );
+    let share = &table.columns[5];
+    assert_eq!((share.name.as_str(), share.label.as_str(), share.unit.as_str()), ("share", "盗窃占比", "%"));
+    let totals = serde_json::to_value(&table.totals).expect("json");
+    assert_eq!((&totals["rest"], &totals["share"]), (&json!(3), &json!(57.1)), "from the totals, not summed");
+
+    // Compared, in "others", and spread over columns.
+    let table = ask(
+        &store,
+        json!({"dataset":"incident","measures":["count","theft"],"by":["category"],"range":year(),"compare":"yoy","order":["-count"],"limit":1,"others":true,
+            "calc":[{"name":"rest","expr":"count - theft / 2","digits":1}]}),
+    );
+    let columns: Vec<&str> = table.columns.iter().skip(9).map(|c| c.name.as_str()).collect();
+    assert_eq!(columns, ["rest", "rest_prev", "rest_delta", "rest_pct"]);
+    let tail: Vec<Json> = serde_json::from_value(rows(&table)).expect("rows");
+    let tail: Vec<&[Json]> = tail.iter().map(|r| &r.as_array().expect("row")[9..]).collect();
+    assert_eq!(serde_json::to_value(tail).expect("json"), json!([[2.0, 1.0, 1.0, 100.0], [3.0, 0.0, 3.0, null]]));
+    let table = ask(
+        &store,
+        json!({"dataset":"incident","measures":["count","theft"],"by":["category",{"time":"month"}],"range":{"from":"2025-01-01","to":"2025-03-01"},"pivot":"month",
+            "calc":[{"name":"rest","expr":"count - theft","digits":0}],"order":["-rest@2025-01-01"]}),
+    );
+    assert_eq!(rows(&table), json!([["fraud", 1, 0, 1, 0, 0, null], ["theft", 2, 2, 0, 1, 1, 0]]));
+}

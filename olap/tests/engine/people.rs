@@ -72,6 +72,19 @@ fn small_cells_go_together_with_what_gives_them_away() {
     assert_eq!(get(&store, json!({"where":{"street":{"eq":"310104003"}}})), [[json!(50)]]);
     assert_eq!(get(&store, json!({"where":{"street":{"prefix":"310101"}}})), [[json!(40)]]);
     assert_eq!(get(&store, json!({"where":{"street":{"eq":"310101009"}}})), [[Json::Null]], "none looks like few");
+    // Own figures are worked out from what is shown, and from nothing that is hidden.
+    assert_eq!(
+        get(
+            &store,
+            json!({"by":["street"],"calc":[{"name":"x","expr":"count * 0 + 7","digits":0},{"name":"y","expr":"count / 3"}]})
+        ),
+        [
+            json!(["310101001", null, null, null]),
+            json!(["310101002", null, null, null]),
+            json!(["310104003", 50, 7, 16.67])
+        ]
+        .map(|r| r.as_array().expect("row").clone())
+    );
     // Ratios and averages stand on rounded figures: 187 visits of 94 persons would be 1.99.
     assert_eq!(get(&store, json!({"measures":["theft_rate","visits_avg"]})), [[json!(100.0), json!(1.95)]]);
 }

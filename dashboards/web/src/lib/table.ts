@@ -37,7 +37,11 @@ function number(value: number): string {
 export function columnLabel(column: Column, dataset?: DatasetView): string {
   const base = (name: string) => dataset?.measures.find((m) => m.name === name)?.label ?? dataset?.fields.find((f) => f.name === name)?.label;
   for (const [suffix, name] of [["_prev", t("对比期", "before")], ["_delta", t("增减", "difference")], ["_pct", t("增减率", "change")]] as const) {
-    if (column.name.endsWith(suffix)) return `${base(column.name.slice(0, -suffix.length)) ?? column.label ?? column.name} · ${name}`;
+    if (column.pivot === undefined && column.name.endsWith(suffix)) return `${base(column.name.slice(0, -suffix.length)) ?? (column.label || column.name)} · ${name}`;
+  }
+  if (column.pivot !== undefined) {
+    // `count@310104`: the value of the pivoted dimension, and the figure where there are several.
+    return column.label || column.name;
   }
   const times: Record<string, string> = {
     hour: t("小时", "Hour"), day: t("日", "Day"), week: t("周", "Week"), month: t("月", "Month"), quarter: t("季", "Quarter"), year: t("年", "Year"),
@@ -63,7 +67,7 @@ export function renderTable(table: Table, options: TableOptions): HTMLElement {
   const order = query.order?.[0] ?? "";
   const heads = table.columns.map((column) => {
     const label = columnLabel(column, dataset);
-    const unit = column.unit || dataset?.measures.find((m) => m.name === column.name)?.unit || "";
+    const unit = column.pivot !== undefined ? "" : column.unit || dataset?.measures.find((m) => m.name === column.name)?.unit || "";
     const text = unit && !column.name.endsWith("_pct") ? `${label} (${unit})` : column.name.endsWith("_pct") ? `${label} (%)` : label;
     const sorted = order.replace(/^-/, "") === column.name ? (order.startsWith("-") ? "descending" : "ascending") : undefined;
     const content = options.sort
@@ -71,8 +75,9 @@ export function renderTable(table: Table, options: TableOptions): HTMLElement {
       : text;
     return h("th", { scope: "col", class: NUMERIC.has(column.type) && !dims.includes(column.name) ? "num" : undefined, "aria-sort": sorted }, content);
   });
+  const figure = (column: Column) => (column.pivot === undefined ? column.name : (column.name.split("@")[0] ?? ""));
   const tops = table.columns.map((column, i) =>
-    query.measures?.includes(column.name) && table.rows.length > 1 ? Math.max(0, ...table.rows.map((r) => (typeof r[i] === "number" ? (r[i] as number) : 0))) : 0,
+    column.pivot === undefined && query.measures?.includes(column.name) && table.rows.length > 1 ? Math.max(0, ...table.rows.map((r) => (typeof r[i] === "number" ? (r[i] as number) : 0))) : 0,
   );
   const body = table.rows.map((row) => {
     const cell: Cell = {};
@@ -86,8 +91,9 @@ export function renderTable(table: Table, options: TableOptions): HTMLElement {
       const dimension = dims.includes(column.name);
       const numeric = NUMERIC.has(column.type) && !dimension;
       let content: Node | string = text;
-      if (query.measures?.includes(column.name) && value !== null && options.drill) {
-        const button = h("button", { type: "button", class: "link num", onclick: (e: Event) => options.drill?.(cell, e.currentTarget as HTMLElement) }, text);
+      if (query.measures?.includes(figure(column)) && value !== null && options.drill) {
+        const whole: Cell = column.pivot === undefined || !query.pivot ? cell : { ...cell, [query.pivot]: column.pivot };
+        const button = h("button", { type: "button", class: "link num", onclick: (e: Event) => options.drill?.(whole, e.currentTarget as HTMLElement) }, text);
         const top = tops[i] ?? 0;
         if (top > 0 && typeof value === "number") {
           const bar = h("span", { class: "cellbar", "aria-hidden": "true" });

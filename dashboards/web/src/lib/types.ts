@@ -77,13 +77,26 @@ export interface Query {
   where?: { [key: string]: Json };
   range?: Range;
   compare?: string;
+  calc?: Calc[];
+  totals?: boolean;
+  pivot?: string;
   having?: { [key: string]: Json };
   order?: string[];
   limit?: number;
   cursor?: string | null;
 }
 
+/** A figure of one's own: an expression over the measures of the query. */
+export interface Calc {
+  name: string;
+  expr: string;
+  label?: string;
+  unit?: string;
+  digits?: number;
+}
+
 export interface Column {
+  pivot?: Json;
   name: string;
   type: string;
   unit: string;
@@ -94,11 +107,12 @@ export interface Column {
 export interface Table {
   columns: Column[];
   rows: Json[][];
-  meta: { total?: number; cursor?: string; watermark?: number; suppressed?: number; engine?: string; rollup?: string; times?: Record<string, number> };
+  totals?: Record<string, Json>;
+  meta: { data_version?: Record<string, number>; rows_scanned?: number; notes?: { code: string; measure: string; version: number; zh: string; en: string }[]; total?: number; cursor?: string; watermark?: number; suppressed?: number; engine?: string; rollup?: string; times?: Record<string, number> };
 }
 
 export interface Drill {
-  kind: "finer" | "time" | "dimension" | "rows" | "definition";
+  kind: "finer" | "coarser" | "time" | "dimension" | "rows" | "definition";
   label: string;
   query: Query;
   href: string;
