@@ -18,7 +18,7 @@ pub use assess::{Assessment, Context, LimitResult, State, Step, assess, assess_a
 pub use evaluate::evaluate;
 pub use events::{Event, Events};
 pub use rule::{Rule, Rules};
-pub use stream::{CaseResult, LimitRow, Stream, judge};
+pub use stream::{CaseResult, Dated, Fact, LimitRow, Stream, judge};
 pub use timeline::{Timeline, TimelineLimit, timeline};
 
 #[cfg(test)]

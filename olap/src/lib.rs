@@ -30,7 +30,7 @@ mod suppress;
 mod table;
 mod txn;
 
-pub use each::Row;
+pub use each::{Marks, Row};
 pub use error::OlapError;
 pub use export::ParquetTable;
 pub use rollup::{Checked, Status};

@@ -9,23 +9,31 @@ use std::io::{self, Write};
 use std::path::Path;
 use zonglan_catalog::batch::{date_of, days};
 use zonglan_models::deadline::CaseResult;
+use zonglan_olap::Marks;
 
-const MAGIC: &[u8; 8] = b"ZLDEAD1\n";
+const MAGIC: &[u8; 8] = b"ZLDEAD2\n";
 
 /// One case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseMemory {
     pub events: u64,
+    /// Rows of the stream that it has.
+    pub count: u32,
     pub result: u64,
     /// Day number; the largest number where nothing changes by itself.
     pub next_change: i32,
     /// Rule, limit and spell of each row.
-    pub rows: Vec<u32>,
+    pub rows: Box<[u32]>,
 }
 
 impl CaseMemory {
-    pub fn new(events: u64, result: &CaseResult) -> Self {
+    /// `place`: district and units, which the rows carry too.
+    pub fn new<'a>(events: u64, count: u32, result: &CaseResult, place: impl Iterator<Item = &'a str>) -> Self {
         let mut hasher = blake3::Hasher::new();
+        for text in place {
+            hasher.update(text.as_bytes());
+            hasher.update(b"|");
+        }
         for row in &result.rows {
             let day = |d: Option<NaiveDate>| d.map_or(i32::MIN, days).to_le_bytes();
             hasher.update(&code(row).to_le_bytes());
@@ -36,6 +44,7 @@ impl CaseMemory {
         word.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
         Self {
             events,
+            count,
             result: u64::from_le_bytes(word),
             next_change: result.next_change.map_or(i32::MAX, days),
             rows: result.rows.iter().map(code).collect(),
@@ -51,7 +60,9 @@ pub struct Memory {
     /// Data version of the results: another one means that somebody else wrote them.
     pub kept: u64,
     pub as_of: NaiveDate,
-    pub cases: HashMap<u128, CaseMemory>,
+    /// How far the stream's dataset had been read.
+    pub marks: Marks,
+    pub cases: HashMap<Box<str>, CaseMemory>,
 }
 
 impl Memory {
@@ -70,15 +81,18 @@ impl Memory {
         let length = at.u32()? as usize;
         let version = String::from_utf8(at.take(length)?.to_vec()).ok()?;
         let (kept, as_of, count) = (at.u64()?, date_of(at.u32()? as i32), at.u64()?);
+        let segments = at.u64()?;
+        let marks = (0..segments).map(|_| Some((at.u64()?, at.u64()?))).collect::<Option<_>>()?;
         let mut cases = HashMap::with_capacity(usize::try_from(count).ok()?.min(body.len() / 40));
         for _ in 0..count {
-            let mut key = [0; 16];
-            key.copy_from_slice(at.take(16)?);
-            let (events, result, next_change, rows) = (at.u64()?, at.u64()?, at.u32()? as i32, at.u32()?);
+            let length = at.u32()? as usize;
+            let name = std::str::from_utf8(at.take(length)?).ok()?.into();
+            let (events, count, result) = (at.u64()?, at.u32()?, at.u64()?);
+            let (next_change, rows) = (at.u32()? as i32, at.u32()?);
             let rows = (0..rows).map(|_| at.u32()).collect::<Option<_>>()?;
-            cases.insert(u128::from_le_bytes(key), CaseMemory { events, result, next_change, rows });
+            cases.insert(name, CaseMemory { events, count, result, next_change, rows });
         }
-        Some(Self { version, kept, as_of, cases })
+        Some(Self { version, kept, as_of, marks, cases })
     }
 
     /// Puts the file there whole or not at all.
@@ -90,9 +104,16 @@ impl Memory {
         out.extend_from_slice(&self.kept.to_le_bytes());
         out.extend_from_slice(&days(self.as_of).to_le_bytes());
         out.extend_from_slice(&(self.cases.len() as u64).to_le_bytes());
-        for (key, case) in &self.cases {
-            out.extend_from_slice(&key.to_le_bytes());
+        out.extend_from_slice(&(self.marks.len() as u64).to_le_bytes());
+        for (segment, deleted) in &self.marks {
+            out.extend_from_slice(&segment.to_le_bytes());
+            out.extend_from_slice(&deleted.to_le_bytes());
+        }
+        for (name, case) in &self.cases {
+            out.extend_from_slice(&(name.len() as u32).to_le_bytes());
+            out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(&case.events.to_le_bytes());
+            out.extend_from_slice(&case.count.to_le_bytes());
             out.extend_from_slice(&case.result.to_le_bytes());
             out.extend_from_slice(&case.next_change.to_le_bytes());
             out.extend_from_slice(&(case.rows.len() as u32).to_le_bytes());
@@ -133,12 +154,19 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("x.memory");
         assert!(Memory::load(&path).is_none());
-        let case = |n: u64| CaseMemory { events: n, result: n * 7, next_change: i32::MAX, rows: vec![1, 2, n as u32] };
+        let case = |n: u64| CaseMemory {
+            events: n,
+            count: 3,
+            result: n * 7,
+            next_change: i32::MAX,
+            rows: [1, 2, n as u32].into(),
+        };
         let memory = Memory {
             version: "v1".into(),
             kept: 9,
             as_of: "2026-03-01".parse().expect("a date"),
-            cases: (0..100).map(|n| (u128::from(n) << 64 | 5, case(n))).collect(),
+            marks: Marks::from([(3, 0), (9, 12)]),
+            cases: (0..100).map(|n| (format!("案{n}").into(), case(n))).collect(),
         };
         memory.save(&path).expect("written");
         assert_eq!(Memory::load(&path).expect("whole"), memory);

@@ -5,30 +5,23 @@ use chrono::NaiveDate;
 use std::collections::HashMap;
 use zonglan_catalog::batch::{ColumnData, days};
 use zonglan_catalog::{Batch, Dataset, RowKey};
-use zonglan_models::deadline::{LimitRow, Rule, State};
+use zonglan_models::deadline::{LimitRow, Rule, State, Stream};
 
-/// The urgency of tasks about limits that have passed.
-pub const LATE: &str = "urgent";
 /// Rows of a batch.
 const ROWS: usize = 65_536;
-
-/// The key of a case in the memory of a stream.
-pub fn key_of(case: &str) -> u128 {
-    RowKey::of([case]).0
-}
 
 /// The id of a row: stream, case, rule, limit, spell.
 pub fn row_id(stream: &str, case: &str, code: u32, rules: &[&Rule]) -> String {
     let (rule, limit, spell) = ((code >> 16) as usize, (code >> 8 & 0xff) as usize, code & 0xff);
     let rule = rules.get(rule);
-    let limit = rule.and_then(|r| r.limit.get(limit)).map_or("", |l| l.name.as_str());
+    let limit = rule.map_or("", |r| r.of_limit(limit).0);
     format!("{stream}|{case}|{}|{limit}|{spell}", rule.map_or("", |r| r.name.as_str()))
 }
 
 /// Batches under way.
 pub struct Sheet<'a> {
     dataset: &'a Dataset,
-    stream: &'a str,
+    stream: &'a Stream,
     rules: &'a [&'a Rule],
     place: HashMap<&'a str, usize>,
     batches: Vec<Batch>,
@@ -36,7 +29,7 @@ pub struct Sheet<'a> {
 }
 
 impl<'a> Sheet<'a> {
-    pub fn new(dataset: &'a Dataset, stream: &'a str, rules: &'a [&'a Rule]) -> Self {
+    pub fn new(dataset: &'a Dataset, stream: &'a Stream, rules: &'a [&'a Rule]) -> Self {
         let place = dataset.field.iter().enumerate().map(|(i, f)| (f.name.as_str(), i)).collect();
         Self { dataset, stream, rules, place, batches: Vec::new(), rows: 0 }
     }
@@ -45,8 +38,12 @@ impl<'a> Sheet<'a> {
         self.rows
     }
 
-    pub fn finish(self) -> Vec<Batch> {
-        self.batches
+    /// Batches that are full; with `all`, every one.
+    pub fn take(&mut self, all: bool) -> Vec<Batch> {
+        let filling = if all { None } else { self.batches.pop() };
+        let full = std::mem::take(&mut self.batches);
+        self.batches.extend(filling);
+        full
     }
 
     /// The key of a row by its id, the only key field.
@@ -58,7 +55,7 @@ impl<'a> Sheet<'a> {
         if self.batches.last().is_none_or(|b| b.len() >= ROWS) {
             self.batches.push(Batch::new(self.dataset));
         }
-        let id = row_id(self.stream, case, code(row), self.rules);
+        let id = row_id(&self.stream.name, case, code(row), self.rules);
         let key = self.key(&id);
         let rule = self.rules[row.rule];
         let Some(batch) = self.batches.last_mut() else { return };
@@ -70,9 +67,10 @@ impl<'a> Sheet<'a> {
         };
         text("id", Some(&id));
         text("case_id", Some(case));
-        text("stream", Some(self.stream));
+        text("stream", Some(&self.stream.name));
+        text("subject", Some(&self.stream.parent));
         text("rule", Some(&rule.name));
-        text("limit", Some(&rule.limit[row.limit].label));
+        text("limit", Some(rule.of_limit(row.limit).1));
         text("state", Some(state_code(row.state)));
         text("agency", Some(&rule.agency));
         text("unit", Some(unit).filter(|u| !u.is_empty()));
@@ -123,5 +121,6 @@ pub fn state_code(state: State) -> &'static str {
         State::DueSoon => "due_soon",
         State::DueToday => "due_today",
         State::Overdue => "overdue",
+        State::Reached => "reached",
     }
 }

@@ -64,7 +64,7 @@ impl Model for SecurityIndex {
             run.note(base_bounds(run, day(from)?, day(to)?)?.to_string());
             return Ok(());
         }
-        let file = IndexFile::load(&run.catalogue, INDEX)?;
+        let versions = IndexFile::versions(&run.catalogue, INDEX)?;
         let until = data_day(&run.app);
         let mut done: BTreeSet<String> =
             run.resumed().and_then(|kept| serde_json::from_value(kept["done"].clone()).ok()).unwrap_or_default();
@@ -76,7 +76,7 @@ impl Model for SecurityIndex {
             let name = format!("{}-{}", level_name(*level), grain.name());
             let share = (n as f64 + 1.0) / parts.len() as f64;
             if !done.contains(&name) {
-                part(run, &file, *level, *grain, until)?;
+                part(run, &versions, *level, *grain, until)?;
                 done.insert(name.clone());
                 run.save(json!({"done": done}), share)?;
             }
@@ -102,25 +102,40 @@ fn level_name(level: RegionLevel) -> &'static str {
     }
 }
 
-/// One level and kind of period: reads, scores and writes.
-fn part(run: &Running, file: &IndexFile, level: RegionLevel, grain: Grain, until: NaiveDate) -> Result<()> {
-    let scheme = file.scheme_at(level)?;
-    let values = measured(run, file, level, grain, until)?;
+/// One level and kind of period: reads, scores and writes. Each period by the version of its time.
+fn part(run: &Running, versions: &[IndexFile], level: RegionLevel, grain: Grain, until: NaiveDate) -> Result<()> {
     let population: BTreeMap<String, u64> = residents(run, level)?.into_iter().map(|(u, n)| (u, n as u64)).collect();
-    let mut results = series(file, &scheme, &values, &population);
+    let mut before: Option<NaiveDate> = None;
+    let mut scored: Vec<(&IndexFile, Scheme, Vec<UnitResult>)> = Vec::new();
+    for file in versions {
+        let scheme = file.scheme_at(level)?;
+        let values = measured(run, file, level, grain, until)?;
+        let mut results = series(file, &scheme, &values, &population);
+        let of_its_time = |start: NaiveDate| {
+            file.from.is_none_or(|from| start >= from) && before.is_none_or(|before| start < before)
+        };
+        results.retain(|r| of_its_time(r.start));
+        before = file.from;
+        scored.push((file, scheme, results));
+    }
+    let starts: BTreeSet<NaiveDate> = scored.iter().flat_map(|(_, _, results)| results).map(|r| r.start).collect();
+    let last = starts.last().copied();
     if level == RegionLevel::Street {
         let kept = match grain {
             Grain::Week => STREET_WEEKS,
             Grain::Month => STREET_MONTHS,
             _ => STREET_QUARTERS,
         };
-        let starts: BTreeSet<NaiveDate> = results.iter().map(|r| r.start).collect();
         let first = starts.iter().rev().nth(kept - 1).copied();
-        results.retain(|r| first.is_none_or(|f| r.start >= f));
+        for (_, _, results) in &mut scored {
+            results.retain(|r| first.is_none_or(|f| r.start >= f));
+        }
     }
-    let last = results.iter().map(|r| r.start).max();
-    let rows: Vec<Fields> =
-        results.iter().flat_map(|r| rows(file, &scheme, level, grain, r, Some(r.start) == last)).collect();
+    let of = |(file, scheme, results): &(&IndexFile, Scheme, Vec<UnitResult>)| -> Vec<Fields> {
+        results.iter().flat_map(|r| rows(file, scheme, level, grain, r, Some(r.start) == last)).collect()
+    };
+    let rows: Vec<Fields> = scored.iter().flat_map(of).collect();
+    let results: Vec<UnitResult> = scored.into_iter().flat_map(|(_, _, results)| results).collect();
     run.count(|c| c.evaluated += results.len() as u64);
     run.upsert(SCORES, &rows)?;
     if grain == Grain::Month && level != RegionLevel::City {
@@ -283,8 +298,8 @@ fn rows(
         BTreeMap::from([
             ("district".into(), district.clone()),
             ("latest".into(), Value::Bool(latest)),
-            ("id".into(), Value::Text(format!("{}|{}|{}|{}|{part}|{name}", file.name, r.unit, grain.name(), r.start))),
-            ("index".into(), text(&file.name)),
+            ("id".into(), Value::Text(format!("{INDEX}|{}|{}|{}|{part}|{name}", r.unit, grain.name(), r.start))),
+            ("index".into(), text(INDEX)),
             ("version".into(), text(&file.version)),
             ("level".into(), text(level_name(level))),
             ("region".into(), text(&r.unit)),

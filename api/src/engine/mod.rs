@@ -29,7 +29,9 @@
 
 mod deadline;
 mod deadline_memory;
+mod deadline_read;
 mod deadline_rows;
+mod deadline_tell;
 mod helpers;
 mod index;
 mod media;
@@ -38,7 +40,6 @@ mod rows;
 mod run;
 mod running;
 
-pub use deadline::STATES;
 pub use index::SCORES;
 pub use run::{
     Engine, Health, ModelStatus, register, resume, run_to_end, scheduler, start, status, stop, with_progress,
@@ -50,7 +51,7 @@ use crate::error::Result;
 use crate::store::NewTask;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
-use zonglan_catalog::Label;
+use zonglan_catalog::{Catalogue, Label};
 
 /// A computation over datasets whose results are rows of datasets.
 pub trait Model: Send + Sync {
@@ -59,6 +60,10 @@ pub trait Model: Send + Sync {
     fn label(&self) -> Label;
     /// Datasets read: their data versions are part of the run.
     fn inputs(&self) -> Vec<&'static str>;
+    /// The same, where the files of the catalogue decide.
+    fn reads(&self, _catalogue: &Catalogue) -> Vec<String> {
+        self.inputs().into_iter().map(String::from).collect()
+    }
     /// Datasets written.
     fn outputs(&self) -> Vec<&'static str>;
     /// The version of the rules in force; results of another version are another run.
@@ -79,7 +84,8 @@ pub trait Model: Send + Sync {
 pub fn models() -> Vec<Arc<dyn Model>> {
     vec![
         Arc::new(index::SecurityIndex),
-        Arc::new(deadline::Deadlines),
+        Arc::new(deadline::CASES),
+        Arc::new(deadline::MATTERS),
         Arc::new(opinion::Opinion),
         Arc::new(media::Media),
         Arc::new(helpers::CaseCheck),

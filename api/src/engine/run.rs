@@ -59,7 +59,7 @@ pub struct ModelStatus {
     /// Why, in a sentence.
     pub reason: String,
     pub version: String,
-    pub inputs: Vec<&'static str>,
+    pub inputs: Vec<String>,
     pub outputs: Vec<&'static str>,
     pub params: Json,
     pub enabled: bool,
@@ -97,14 +97,19 @@ impl Engine {
 }
 
 /// Whether every dataset of a model is declared; else the first that is not.
-fn undeclared(app: &App, model: &dyn Model) -> Option<&'static str> {
+fn undeclared(app: &App, model: &dyn Model) -> Option<String> {
     let catalogue = app.catalogue();
-    model.inputs().into_iter().chain(model.outputs()).find(|name| catalogue.dataset(name).is_none())
+    let reads = model.reads(&catalogue);
+    if reads.is_empty() {
+        return Some("streams/*.toml".into());
+    }
+    let writes = model.outputs().into_iter().map(String::from);
+    reads.into_iter().chain(writes).find(|name| catalogue.dataset(name).is_none())
 }
 
 fn versions(app: &App, model: &dyn Model) -> BTreeMap<String, u64> {
     let version = |name: &str| QueryEngine::state(&app.columns, name).version;
-    model.inputs().into_iter().map(|name| (name.to_string(), version(name))).collect()
+    model.reads(&app.catalogue()).into_iter().map(|name| (name.clone(), version(&name))).collect()
 }
 
 fn key(model: &str, version: &str, params: &Json, inputs: &BTreeMap<String, u64>) -> String {
@@ -435,7 +440,7 @@ pub async fn status(app: &App) -> Result<Vec<ModelStatus>> {
             health,
             reason,
             version: version.unwrap_or_default(),
-            inputs: model.inputs(),
+            inputs: model.reads(&app.catalogue()),
             outputs: model.outputs(),
             params,
             enabled: schedule.enabled,

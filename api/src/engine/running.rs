@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use zonglan_catalog::error::ErrorClass;
 use zonglan_catalog::policy::Grant;
-use zonglan_catalog::traits::{Cancel, Committed};
+use zonglan_catalog::traits::{Cancel, Committed, SinkTxn};
 use zonglan_catalog::{Batch, Catalogue, Dataset, Filter, Principal, Query, RowKey, Table, Value, bind};
 
 /// Fields of a result row by name.
@@ -116,7 +116,37 @@ impl Running {
         filter: Filter,
         emit: &mut dyn FnMut(&zonglan_olap::Row<'_>),
     ) -> Result<u64> {
-        self.each_as(&self.principal, dataset, fields, filter, emit)
+        self.each_as(&self.principal, dataset, fields, filter, None, emit)
+    }
+
+    /// As [`Self::each`], for rows only whose first field is wanted.
+    pub fn each_picked(
+        &self,
+        dataset: &str,
+        fields: &[&str],
+        filter: Filter,
+        pick: Option<&dyn Fn(&str) -> bool>,
+        emit: &mut dyn FnMut(&zonglan_olap::Row<'_>),
+    ) -> Result<u64> {
+        self.each_as(&self.principal, dataset, fields, filter, pick, emit)
+    }
+
+    /// How many rows pass a filter. `None` where the dataset counts nothing.
+    pub fn number_of(&self, dataset: &str, filter: &Filter) -> Result<Option<u64>> {
+        let declared = self.dataset(dataset)?;
+        let counts = |m: &&zonglan_catalog::Measure| {
+            m.agg == zonglan_catalog::dataset::Aggregate::Count && m.filter.is_true()
+        };
+        let Some(measure) = declared.measure.iter().find(counts) else { return Ok(None) };
+        let query = Query {
+            dataset: dataset.to_string(),
+            measures: vec![measure.name.clone()],
+            filter: filter.clone(),
+            ..Query::default()
+        };
+        let table = self.query(&query, self.app.clock.now())?;
+        let number = table.rows.first().and_then(|row| row.first()).and_then(Value::as_f64);
+        Ok(Some(number.unwrap_or_default() as u64))
     }
 
     /// As [`Self::each`], with fields that pages show to nobody in clear: for models that clean them before
@@ -138,7 +168,7 @@ impl Running {
             purpose: format!("模型运行 {}", self.record.model),
             expires: i64::MAX,
         });
-        self.each_as(&principal, dataset, fields, filter, emit)
+        self.each_as(&principal, dataset, fields, filter, None, emit)
     }
 
     fn each_as(
@@ -147,12 +177,13 @@ impl Running {
         dataset: &str,
         fields: &[&str],
         filter: Filter,
+        pick: Option<&dyn Fn(&str) -> bool>,
         emit: &mut dyn FnMut(&zonglan_olap::Row<'_>),
     ) -> Result<u64> {
         let rows = fields.iter().map(ToString::to_string).collect();
         let query = Query { dataset: dataset.to_string(), rows, filter, ..Query::default() };
         let bound = bind(&self.catalogue, self.catalogue.policy(), principal, &query, self.app.clock.now())?;
-        let read = self.app.columns.each(&bound, self.cancel(), emit)?;
+        let read = self.app.columns.each_picked(&bound, pick, self.cancel(), emit)?;
         self.count(|c| c.read += read);
         Ok(read)
     }
@@ -174,6 +205,13 @@ impl Running {
             batch.push_fields(&dataset, row);
         }
         self.write(&dataset, &[batch], &[])
+    }
+
+    /// Begins to write a dataset's results piece by piece; nothing is seen before [`Writer::commit`].
+    pub fn writer(&self, dataset: &Arc<Dataset>) -> Result<Writer<'_>> {
+        let sinks = self.app.sinks().into_iter().filter(|sink| sink.accepts(dataset));
+        let open = sinks.map(|sink| sink.begin(dataset)).collect::<zonglan_catalog::Result<_>>()?;
+        Ok(Writer { run: self, open })
     }
 
     /// Writes batches of result rows and removes keys, in one commit of each store.
@@ -219,5 +257,43 @@ impl Running {
     /// Waits for asynchronous work from the model's thread.
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+}
+
+/// Results being written: one transaction of each store.
+pub struct Writer<'a> {
+    run: &'a Running,
+    open: Vec<Box<dyn SinkTxn>>,
+}
+
+impl Writer<'_> {
+    pub fn upsert(&mut self, batch: &Batch) -> Result<()> {
+        self.run.check()?;
+        for txn in self.open.iter_mut().filter(|_| !batch.is_empty()) {
+            txn.upsert(batch)?;
+        }
+        Ok(())
+    }
+
+    pub fn delete(&mut self, gone: &[RowKey]) -> Result<()> {
+        for txn in self.open.iter_mut().filter(|_| !gone.is_empty()) {
+            txn.delete(gone)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything visible at once.
+    pub fn commit(self) -> Result<Committed> {
+        let mut first = None;
+        for txn in self.open {
+            let committed = txn.commit(None)?;
+            first.get_or_insert(committed);
+        }
+        let committed = first.unwrap_or_default();
+        self.run.count(|c| {
+            c.written += committed.inserted + committed.updated;
+            c.removed += committed.deleted;
+        });
+        Ok(committed)
     }
 }

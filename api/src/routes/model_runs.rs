@@ -207,5 +207,9 @@ pub async fn judge(
     }
     let note: String = body.note.chars().take(500).collect();
     app.store.runs.judge(id, state, &note, &auth.principal.user).await?;
+    // What was no warning is no work.
+    if state == WarningState::Dismissed && app.catalogue().dataset(crate::store::TASKS).is_some() {
+        app.store.tasks.over(vec![crate::store::task_key(&model, &warning.key)], true).await?;
+    }
     Ok(Json(app.store.runs.warning(id).await?))
 }

@@ -83,7 +83,7 @@ pub use notices::{NoticeRow, Notices};
 pub use records::{FieldChange, HistoryEntry, Record, RecordStore};
 pub use rewind::Rewound;
 pub use rules::matches;
-pub use runs::{NewRun, NewWarning, Run, RunCounts, RunState, Runs, Schedule, Warning, WarningState};
+pub use runs::{NewRun, NewWarning, Run, RunCounts, RunState, Runs, Schedule, Warning, WarningState, task_key};
 pub use searches::{Confirmation, Look, SavedSearch, Searches};
 pub use signatures::{ExportedFile, SignedKind, Statement, export_statement, sign_export};
 pub use tables::is_kept;

@@ -2,6 +2,7 @@
 
 use super::db::Db;
 use super::error::db;
+use super::txn::Txn;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sqlx::Row;
@@ -544,4 +545,29 @@ fn read_warning(row: &SqliteRow) -> Warning {
         judged_by: row.get("judged_by"),
         judged_at: row.get("judged_at"),
     }
+}
+
+/// The key of the task that a warning of a model gives.
+pub fn task_key(model: &str, warning: &str) -> String {
+    format!("{model}:{warning}")
+}
+
+/// What came of a task of a model says whether its warning was right. Warnings that are judged or over stay so.
+pub(super) async fn judge_in(txn: &mut Txn, task_key: &str, state: WarningState, note: &str, by: &str) -> Result<()> {
+    let Some((model, key)) = task_key.split_once(':') else { return Ok(()) };
+    let now = txn.now();
+    sqlx::query(
+        "UPDATE model_warning SET state = ?1, note = ?2, judged_by = ?3, judged_at = ?4 \
+         WHERE model = ?5 AND key = ?6 AND state = 'open'",
+    )
+    .bind(state.name())
+    .bind(note.chars().take(500).collect::<String>())
+    .bind(by)
+    .bind(now)
+    .bind(model)
+    .bind(key)
+    .execute(&mut *txn.conn())
+    .await
+    .map_err(db)?;
+    Ok(())
 }

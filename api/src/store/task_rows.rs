@@ -5,6 +5,7 @@ use super::list::Row as Stored;
 use super::notices;
 use super::numbering::Pattern;
 use super::records::Author;
+use super::runs::{self, WarningState};
 use super::tables::{column, table};
 use super::task_steps::{self, Role, Step};
 use super::tasks::{NewTask, SOON, StepInput, covers, instant, text};
@@ -116,6 +117,19 @@ pub(super) async fn finish_in(txn: &mut Txn, dataset: &Dataset, old: Stored, by:
     writes::update(txn, dataset, old, fields, State::Closed, action, &author).await.map(|_| ())
 }
 
+/// Keys of the open tasks that a model gave: those that begin with `prefix`.
+pub(super) async fn open_keys(conn: &mut SqliteConnection, dataset: &Dataset, prefix: &str) -> Result<Vec<String>> {
+    let dedupe = column(dataset, "dedupe");
+    let sql =
+        format!("SELECT {dedupe} FROM {} WHERE state = 'open' AND substr({dedupe}, 1, ?1) = ?2", table(dataset));
+    sqlx::query_scalar(&sql)
+        .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
+        .bind(prefix)
+        .fetch_all(conn)
+        .await
+        .map_err(db)
+}
+
 /// How a task stands to its end now.
 pub(super) fn timeliness(due: Option<i64>, now: i64) -> &'static str {
     match due {
@@ -144,6 +158,15 @@ pub(super) async fn step_in(
     let district = text(&done.fields, "district");
     let stored = writes::update(txn, dataset, old, done.fields, done.state, step.name(), &author).await?;
     let me = principal.user.as_str();
+    let verdict = match step {
+        Step::Complete | Step::Confirm => Some(WarningState::Confirmed),
+        Step::Cancel => Some(WarningState::Dismissed),
+        _ => None,
+    };
+    if let Some(verdict) = verdict.filter(|_| text(&stored.fields, "source") == "model") {
+        let note = input.note.as_deref().unwrap_or_default();
+        runs::judge_in(txn, &text(&stored.fields, "dedupe"), verdict, note, me).await?;
+    }
     let mut tell: Vec<(String, &str)> = match step {
         Step::Report | Step::Complete | Step::Explain if sender != me => vec![(sender, "任务有反馈")],
         Step::Confirm => vec![(owner, "任务已确认办结")],

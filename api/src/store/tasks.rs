@@ -9,7 +9,7 @@ use super::list::Row as Stored;
 use super::notices::Notices;
 use super::records::{HistoryEntry, RecordStore, fetch};
 use super::tables::{column, table};
-use super::task_rows::{create_in, step_in};
+use super::task_rows::{self, create_in, step_in};
 use super::task_steps::{self, Role, Step};
 use super::values::Fields;
 use super::vault::Vault;
@@ -317,6 +317,35 @@ impl Tasks {
             overdue: overdue as u64,
             to_confirm: to_confirm as u64,
         })
+    }
+
+    /// Keys of the open tasks whose key begins so.
+    pub async fn open_keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let dataset = register(&self.catalogue.get())?;
+        let mut conn = self.db.readers().acquire().await.map_err(db)?;
+        task_rows::open_keys(&mut conn, &dataset, prefix).await
+    }
+
+    /// Ends open tasks by their keys: what they asked for was done elsewhere.
+    pub async fn over(&self, keys: Vec<String>, cancelled: bool) -> Result<()> {
+        let dataset = register(&self.catalogue.get())?;
+        for chunk in keys.chunks(200) {
+            let (chunk, dataset) = (chunk.to_vec(), dataset.clone());
+            self.db
+                .write(move |txn| {
+                    Box::pin(async move {
+                        for key in chunk {
+                            if let Some(task) = task_rows::open_of(txn.conn(), &dataset, &key).await? {
+                                task_rows::finish_in(txn, &dataset, task, "system", cancelled).await?;
+                            }
+                        }
+                        Ok(())
+                    })
+                })
+                .await?;
+        }
+        self.notices.touch();
+        Ok(())
     }
 
     /// Does a step with a task: see [`Step`].

@@ -25,6 +25,9 @@ pub enum State {
     DueToday,
     #[serde(rename = "超期未办")]
     Overdue,
+    /// Of rules by number only: the number of events was reached (吊证预警).
+    #[serde(rename = "次数预警")]
+    Reached,
 }
 
 impl State {
@@ -37,6 +40,7 @@ impl State {
             Self::DueSoon => "临期",
             Self::DueToday => "到期当日",
             Self::Overdue => "超期未办",
+            Self::Reached => "次数预警",
         }
     }
 

@@ -29,6 +29,17 @@ pub struct Rule {
     pub labels: BTreeMap<String, String>,
 }
 
+impl Rule {
+    /// Name, label and basis of a limit; of the threshold, where the rule has no limits.
+    pub fn of_limit(&self, limit: usize) -> (&str, &str, &[String]) {
+        match (self.limit.get(limit), &self.threshold) {
+            (Some(limit), _) => (&limit.name, &limit.label, &limit.basis),
+            (None, Some(threshold)) => ("threshold", &self.label.zh, &threshold.basis),
+            (None, None) => ("", &self.label.zh, &[]),
+        }
+    }
+}
+
 /// Whether an article gives the period, or a value stands in until somebody confirms it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {

@@ -1,16 +1,18 @@
 //! Streams of stage events: which rows are the events of which case, and what the rules say of it.
 //!
-//! A file of `streams/` names a dataset of events (one row an event), the fields that hold case,
-//! event and date, and the rules that supervise it.
+//! A file of `streams/` names a dataset and the rules that supervise it. Either each row is an event
+//! (fields for case, event and date), or each row is a case whose date fields are its events
+//! (`[[dated]]`); conditions on the row may be facts of the case (`[[fact]]`).
 
 use super::assess::{Context, LimitResult, Spell, State, assess};
 use super::events::Events;
 use super::rule::{Limit, Rule, Rules};
+use super::threshold::threshold;
 use crate::error::{ModelError, Result};
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use zonglan_catalog::{Catalogue, Filter, Label};
+use zonglan_catalog::{Catalogue, FieldType, Filter, Label};
 
 /// A declared stream.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,13 +20,22 @@ use zonglan_catalog::{Catalogue, Filter, Label};
 pub struct Stream {
     pub name: String,
     pub label: Label,
-    /// The dataset of events.
+    /// The dataset of events, or of cases.
     pub dataset: String,
-    /// Its fields: the case, the event's code, its date, and the district that sees the case.
+    /// Its field of the case, and of the district that sees the case.
     pub case: String,
-    pub event: String,
-    pub date: String,
     pub district: String,
+    /// The event's code and date, where each row is an event.
+    #[serde(default)]
+    pub event: Option<String>,
+    #[serde(default)]
+    pub date: Option<String>,
+    /// Date fields that are events, where each row is a case or a part of one.
+    #[serde(default)]
+    pub dated: Vec<Dated>,
+    /// Facts of the case that rules ask for.
+    #[serde(default)]
+    pub fact: Vec<Fact>,
     /// The receiver, where several must receive it.
     #[serde(default)]
     pub recipient: Option<String>,
@@ -35,10 +46,44 @@ pub struct Stream {
     #[serde(default, rename = "where")]
     pub filter: Filter,
     pub rules: Vec<String>,
-    /// The dataset of the cases, whose key the event's case is.
+    /// The dataset of the cases, whose key the event's case is; the dataset itself where missing.
+    #[serde(default)]
     pub parent: String,
+    /// Where results go.
+    #[serde(default = "states")]
+    pub results: String,
+    /// The role that gets the tasks.
+    pub role: String,
+    /// The page of a case, with `{case}`; the page of its timeline where missing.
+    #[serde(default)]
+    pub link: Option<String>,
     /// Who must act, by the agency of the rule: a field of the parent, or a text with `{district}`.
     pub units: BTreeMap<String, String>,
+}
+
+/// A date field that is an event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dated {
+    pub event: String,
+    /// A field of type date or instant (its day in Asia/Shanghai).
+    pub field: String,
+    /// Only in rows like this.
+    #[serde(default, rename = "where")]
+    pub filter: Filter,
+}
+
+/// A fact of a case: true where one of its rows is like this.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    pub name: String,
+    #[serde(rename = "where")]
+    pub filter: Filter,
+}
+
+fn states() -> String {
+    "deadline_state".into()
 }
 
 impl Stream {
@@ -49,7 +94,10 @@ impl Stream {
     pub fn load(catalogue: &Catalogue, rules: &Rules) -> Result<Vec<Self>> {
         let mut out = Vec::new();
         for (name, file) in catalogue.files("streams") {
-            let Some(stream) = catalogue.parse_file::<Self>("streams", name)? else { continue };
+            let Some(mut stream) = catalogue.parse_file::<Self>("streams", name)? else { continue };
+            if stream.parent.is_empty() {
+                stream.parent.clone_from(&stream.dataset);
+            }
             for rule in &stream.rules {
                 rules.get(rule).map_err(|e| ModelError::RuleFile(format!("{}: {e}", file.path)))?;
             }
@@ -57,10 +105,24 @@ impl Stream {
             else {
                 continue;
             };
-            let fields = [&stream.case, &stream.event, &stream.date, &stream.district];
-            let more = stream.recipient.iter().chain(&stream.target);
-            if let Some(missing) = fields.into_iter().chain(more).find(|f| events.field(f).is_none()) {
+            if stream.event.is_some() != stream.date.is_some() || stream.event.is_some() != stream.dated.is_empty() {
+                let what = "has event and date, or [[dated]] fields";
+                return Err(ModelError::RuleFile(format!("{}: a stream {what}", file.path)));
+            }
+            let fields = [&stream.case, &stream.district].into_iter().chain(&stream.event).chain(&stream.date);
+            let more = stream.recipient.iter().chain(&stream.target).chain(stream.dated.iter().map(|d| &d.field));
+            let of_filters = stream.dated.iter().map(|d| &d.filter).chain(stream.fact.iter().map(|f| &f.filter));
+            let of_filters: Vec<&str> = of_filters.chain([&stream.filter]).flat_map(Filter::fields).collect();
+            let named = fields.chain(more).map(String::as_str).chain(of_filters);
+            if let Some(missing) = named.into_iter().find(|f| events.field(f).is_none()) {
                 return Err(ModelError::RuleFile(format!("{}: {} has no field '{missing}'", file.path, events.name)));
+            }
+            let dates = stream.date.iter().chain(stream.dated.iter().map(|d| &d.field));
+            let is_day = |f: &&String| {
+                events.field(f).is_some_and(|f| matches!(f.kind, FieldType::Date | FieldType::Instant))
+            };
+            if let Some(wrong) = dates.into_iter().find(|f| !is_day(f)) {
+                return Err(ModelError::RuleFile(format!("{}: '{wrong}' is not a date", file.path)));
             }
             let is_field = |unit: &str| unit.contains('{') || parent.field(unit).is_some();
             if let Some(missing) = stream.units.values().find(|u| !is_field(u)) {
@@ -69,6 +131,14 @@ impl Stream {
             out.push(stream);
         }
         Ok(out)
+    }
+
+    /// The page of a case.
+    pub fn link(&self, case: &str) -> String {
+        match &self.link {
+            Some(link) => link.replace("{case}", case),
+            None => format!("/cases/{case}?dataset={}", self.parent),
+        }
     }
 
     /// The rules of the stream, in its order.
@@ -110,6 +180,19 @@ pub fn judge(rules: &[&Rule], case: &Events, context: Context<'_>) -> CaseResult
     let mut out = CaseResult::default();
     let mut next: Option<NaiveDate> = case.next_after(as_of);
     for (r, rule) in rules.iter().enumerate() {
+        if let Some(found) = threshold(rule, case, as_of) {
+            out.rows.extend(found.periods.iter().enumerate().map(|(n, period)| LimitRow {
+                rule: r,
+                limit: 0,
+                spell: n + 1,
+                trigger: period.dates.first().copied(),
+                due: Some(period.since),
+                end: None,
+                state: State::Reached,
+                estimated: false,
+            }));
+            continue;
+        }
         let assessed = assess(rule, case, context);
         for result in &assessed.limits {
             let Some(l) = rule.limit.iter().position(|limit| limit.name == result.limit) else { continue };

@@ -5,6 +5,7 @@ use super::efficacy::{Bounds, Form};
 use super::grade::GradeRules;
 use super::weights;
 use crate::error::{ModelError, Result};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use zonglan_catalog::dataset::RegionLevel;
 use zonglan_catalog::{Catalogue, Label};
@@ -17,6 +18,12 @@ pub struct IndexFile {
     /// Published values carry it; old months are computed with the version of their time.
     pub version: String,
     pub label: Label,
+    /// The first period that this version scores; earlier ones keep the `previous` version.
+    #[serde(default)]
+    pub from: Option<NaiveDate>,
+    /// The file of the version before.
+    #[serde(default)]
+    pub previous: Option<String>,
     pub basis: Vec<String>,
     #[serde(default)]
     pub note: Option<String>,
@@ -58,6 +65,28 @@ pub enum Weighting {
     Fixed,
     /// Pairwise judgements; refused where the consistency ratio is 0.10 or more.
     Ahp { matrix: Vec<Vec<f64>> },
+    /// By the information in the positions t of a fixed base (units by indicators), kept in the file:
+    /// never those of the current batch.
+    Entropy { base: Vec<Vec<f64>> },
+    /// By spread and conflict in the same.
+    Critic { base: Vec<Vec<f64>> },
+    /// Judgements and a base together: `alpha * AHP + (1 - alpha) * base`, or proportional to the
+    /// product where `alpha` is missing.
+    Combined {
+        matrix: Vec<Vec<f64>>,
+        method: Objective,
+        base: Vec<Vec<f64>>,
+        #[serde(default)]
+        alpha: Option<f64>,
+    },
+}
+
+/// How weights come from a base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    Entropy,
+    Critic,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,6 +148,24 @@ impl IndexFile {
         })
     }
 
+    /// The version in force and those before it, newest first.
+    ///
+    /// # Errors
+    /// A version that there is not, or that does not begin before the one after it.
+    pub fn versions(catalogue: &Catalogue, name: &str) -> Result<Vec<Self>> {
+        let mut out = vec![Self::load(catalogue, name)?];
+        while let Some(previous) = out.last().and_then(|file| file.previous.clone()) {
+            let newer = out.last().and_then(|file| file.from);
+            let file = Self::load(catalogue, &previous)?;
+            if newer.is_none() || file.from.is_some_and(|from| Some(from) >= newer) {
+                let what = "的上一版本应有更早的 from";
+                return Err(ModelError::RuleFile(format!("{name}: {previous} {what}")));
+            }
+            out.push(file);
+        }
+        Ok(out)
+    }
+
     /// The scheme that scores units.
     ///
     /// # Errors
@@ -143,18 +190,16 @@ impl DimensionFile {
     fn scheme(&self, level: RegionLevel) -> Result<Dimension> {
         let weights = match &self.weighting {
             Weighting::Fixed => self.indicator.iter().map(|i| i.weight).collect(),
-            Weighting::Ahp { matrix } => {
-                let ahp = weights::ahp(matrix)?;
-                if !ahp.is_consistent() || ahp.weights.len() != self.indicator.len() {
-                    let ratio = ahp.ratio;
-                    return Err(ModelError::RuleFile(format!(
-                        "{}: 判断矩阵一致性比率 {ratio:.3}(应小于 0.10),阶数 {}(指标 {} 个)",
-                        self.id,
-                        ahp.weights.len(),
-                        self.indicator.len()
-                    )));
+            Weighting::Ahp { matrix } => self.judged(matrix)?,
+            Weighting::Entropy { base } => self.objective(Objective::Entropy, base)?,
+            Weighting::Critic { base } => self.objective(Objective::Critic, base)?,
+            Weighting::Combined { matrix, method, base, alpha } => {
+                let (judged, objective) = (self.judged(matrix)?, self.objective(*method, base)?);
+                match alpha {
+                    Some(alpha) if (0.0..=1.0).contains(alpha) => weights::combined(&judged, &objective, *alpha),
+                    Some(_) => return Err(ModelError::RuleFile(format!("{}: alpha 应在 0 与 1 之间", self.id))),
+                    None => weights::multiplied(&judged, &objective),
                 }
-                ahp.weights
             }
         };
         let indicators = self
@@ -165,6 +210,36 @@ impl DimensionFile {
             .map(|(file, weight)| Ok(Indicator { id: file.id.clone(), weight, bounds: file.bounds_at(level)? }))
             .collect::<Result<_>>()?;
         Ok(Dimension { id: self.id.clone(), weight: self.weight, indicators })
+    }
+}
+
+impl DimensionFile {
+    /// Weights by pairwise judgements that are consistent.
+    fn judged(&self, matrix: &[Vec<f64>]) -> Result<Vec<f64>> {
+        let ahp = weights::ahp(matrix)?;
+        if !ahp.is_consistent() || ahp.weights.len() != self.indicator.len() {
+            let ratio = ahp.ratio;
+            return Err(ModelError::RuleFile(format!(
+                "{}: 判断矩阵一致性比率 {ratio:.3}(应小于 0.10),阶数 {}(指标 {} 个)",
+                self.id,
+                ahp.weights.len(),
+                self.indicator.len()
+            )));
+        }
+        Ok(ahp.weights)
+    }
+
+    /// Weights by the positions of a base.
+    fn objective(&self, method: Objective, base: &[Vec<f64>]) -> Result<Vec<f64>> {
+        let found = match method {
+            Objective::Entropy => weights::entropy(base)?,
+            Objective::Critic => weights::critic(base)?,
+        };
+        if found.len() != self.indicator.len() {
+            let (have, want) = (found.len(), self.indicator.len());
+            return Err(ModelError::RuleFile(format!("{}: base 有 {have} 列,指标 {want} 个", self.id)));
+        }
+        Ok(found)
     }
 }
 

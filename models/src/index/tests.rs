@@ -196,6 +196,55 @@ fn the_declared_index_scores() {
     assert!(evaluate(json!({"index": "none", "units": {}}), &CATALOGUE).is_err());
 }
 
+#[test]
+fn declared_weights_come_from_judgements_and_bases() {
+    let file = IndexFile::load(&CATALOGUE, "security_index").unwrap_or_else(|e| panic!("{e}"));
+    let scheme = file.scheme().unwrap_or_else(|e| panic!("{e}"));
+    // The matrix of the file: the geometric means of its rows, normalised.
+    let weights: Vec<f64> = scheme.dimensions[0].indicators.iter().map(|i| i.weight).collect();
+    let expected = [0.2238, 0.2027, 0.1014, 0.1364, 0.1119, 0.1119, 0.1119];
+    assert!(weights.iter().zip(expected).all(|(a, b)| (a - b).abs() < 6e-5), "{weights:?}");
+
+    let with = |weighting: Value| -> Result<Vec<f64>, String> {
+        let mut text = serde_json::to_value(&file).map_err(|e| e.to_string())?;
+        text["dimension"][0]["weighting"] = weighting;
+        let file: IndexFile = serde_json::from_value(text).map_err(|e| e.to_string())?;
+        let scheme = file.scheme().map_err(|e| e.to_string())?;
+        Ok(scheme.dimensions[0].indicators.iter().map(|i| i.weight).collect())
+    };
+    let base = json!([
+        [0.9, 0.8, 0.7, 0.2, 0.5, 0.4, 0.1],
+        [0.1, 0.6, 0.4, 0.3, 0.5, 0.2, 0.2],
+        [0.4, 0.1, 0.6, 0.3, 0.5, 0.3, 0.9]
+    ]);
+    let entropy = with(json!({"entropy": {"base": base}})).expect("entropy");
+    // An indicator that is the same everywhere tells nothing.
+    assert!(entropy[4] < 1e-6 && (entropy.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{entropy:?}");
+    let critic = with(json!({"critic": {"base": base}})).expect("critic");
+    assert!(critic[4] < 1e-9 && critic[6] > critic[3], "{critic:?}");
+    let matrix = vec![vec![1.0; 7]; 7];
+    let both = |alpha: Option<f64>| {
+        with(json!({"combined": {"matrix": matrix, "method": "entropy", "base": base, "alpha": alpha}}))
+    };
+    let sum = both(Some(0.6)).expect("combined");
+    assert!(sum.iter().zip(&entropy).all(|(s, e)| (s - (0.6 / 7.0 + 0.4 * e)).abs() < 1e-9), "{sum:?}");
+    // Equal judgements leave the product as the base says.
+    assert!(both(None).expect("product").iter().zip(&entropy).all(|(p, e)| (p - e).abs() < 1e-9));
+    assert!(both(Some(2.0)).is_err());
+    // Judgements that contradict each other are refused with their ratio.
+    let wild = with(json!({"ahp": {"matrix": [[1, 9, 0.1111], [0.1111, 1, 9], [9, 0.1111, 1]]}})).expect_err("wild");
+    assert!(wild.contains("一致性比率"), "{wild}");
+    assert!(with(json!({"entropy": {"base": [[0.1, 0.2], [0.3, 0.1]]}})).is_err());
+}
+
+#[test]
+fn earlier_periods_keep_their_version() {
+    let versions = IndexFile::versions(&CATALOGUE, "security_index").unwrap_or_else(|e| panic!("{e}"));
+    let names: Vec<_> = versions.iter().map(|v| v.version.as_str()).collect();
+    assert_eq!(names, ["2026-3", "2026-2"]);
+    assert!(versions[0].from.is_some() && versions[1].from.is_none());
+}
+
 proptest! {
     #[test]
     fn forms_agree_at_the_ends_and_keep_their_order(t in 0.001f64..0.999) {
