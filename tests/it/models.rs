@@ -272,3 +272,120 @@ fn deadlines_are_judged_case_by_case_and_become_tasks() -> Result<()> {
     ensure!(server.client("leader-310104")?.get("/api/v1/cases/case/T3/timeline")?.status == 404);
     Ok(())
 }
+
+const PENALTIES: &str = "id,found_at,category,behaviour,procedure,party_kind,organisation,organisation_code,district,unit_name,status,filed_on,penalised_on,closed_at\n\
+    M1,2026-01-05T09:00:00+08:00,environment,construction_waste,ordinary,organisation,甲运输公司,91310104TEST00001X,310104,徐家汇中队,penalised,2026-01-06,2026-05-06,\n\
+    M2,2026-05-04T09:00:00+08:00,environment,construction_waste,ordinary,organisation,甲运输公司,91310104TEST00001X,310104,徐家汇中队,closed,2026-05-05,2026-05-20,2026-05-22T10:00:00+08:00\n\
+    M3,2026-05-04T09:00:00+08:00,environment,construction_waste,ordinary,individual,,,310104,徐家汇中队,investigating,2026-05-05,,\n\
+    M4,2026-05-04T09:00:00+08:00,appearance,posters,simple,individual,,,310104,徐家汇中队,closed,2026-05-04,2026-05-04,2026-05-04T12:00:00+08:00\n";
+
+const REQUESTS: &str = "id,received_at,type,topic,status,district,unit_name,closed_at\n\
+    Q1,2026-05-18T09:00:00+08:00,enquiry,noise,handling,310104,徐汇区环境局,\n\
+    Q2,2026-05-18T09:00:00+08:00,complaint,noise,handling,310104,徐汇区环境局,\n\
+    Q3,2026-05-18T09:00:00+08:00,complaint,gas,closed,310104,徐汇区燃气公司,2026-05-20T09:00:00+08:00\n\
+    Q4,2026-05-18T09:00:00+08:00,complaint,illegal_building,handling,310115,浦东新区城管,\n";
+
+/// Limits of a matter: what, state, due day.
+fn matter(client: &Client, id: &str) -> Result<Vec<(String, String, String)>> {
+    let query = json!({"dataset": "matter_deadline", "rows": ["limit", "state", "due_on"], "where": {"case_id": {"eq": id}}, "limit": 100});
+    let rows = client.query(&query)?;
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_string();
+    let list = rows["rows"].as_array().context("rows")?;
+    Ok(list.iter().map(|r| (text(&r[0]), text(&r[1]), text(&r[2]))).collect())
+}
+
+// modules: C059
+#[test]
+fn matters_have_deadlines_too_and_a_done_task_confirms_its_warning() -> Result<()> {
+    let server = Server::start(Options::demo(200))?;
+    let admin = server.client("admin")?;
+    admin.upload("/api/v1/import/enforcement_case", "m.csv", PENALTIES.into())?.ok()?;
+    admin.upload("/api/v1/import/request", "q.csv", REQUESTS.into())?.ok()?;
+    // Registers: dates that their actions set are the events.
+    let clerk = server.client("clerk-310104")?;
+    let asked = json!({"fields": {"subject": "某地块征收文件", "applicant_kind": "citizen", "applicant_name": "张三", "channel": "online",
+        "received_on": "2026-05-06", "description": "征收决定全文", "district": "310104"}});
+    let asked = clerk.post("/api/v1/records/information_request", &asked)?.ok()?;
+    let asked = asked["id"].as_str().context("an id")?.to_string();
+    let leader = server.client("leader")?;
+    let since = Instant::now();
+    let there = json!({"dataset": "information_request", "measures": ["count"], "where": {"id": {"eq": asked}}});
+    while leader.number(&there)? != 1.0 {
+        ensure!(since.elapsed() < Duration::from_secs(5), "the application is not in the columns");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let day = |day: &str| json!({"as_of": day});
+    let first = run(&admin, "matter-deadline", &day("2026-06-04"))?;
+    let has = |id: &str, limit: &str, state: &str, due: &str| -> Result<()> {
+        let found = matter(&leader, id)?;
+        ensure!(found.contains(&(limit.into(), state.into(), due.into())), "{id} {limit} {state} {due}: {found:?}");
+        Ok(())
+    };
+    has("M1", "办案超期", "closed_late", "2026-04-06")?; // ninety days of filing, never rolled
+    has("M2", "办案超期", "closed_in_time", "2026-08-03")?;
+    has("M2", "结案超期", "closed_in_time", "2026-06-10")?; // placeholder: fifteen working days of the decision
+    has("M1", "结案超期", "overdue", "2026-05-26")?;
+    has("M3", "办案超期", "running", "2026-08-03")?;
+    ensure!(matter(&leader, "M4")?.is_empty(), "the simple procedure has no such periods");
+    has("91310104TEST00001X", "吊证预警", "reached", "2026-05-20")?;
+    has(&asked, "答复", "overdue", "2026-06-02")?; // twenty working days
+    // A hazard is due on the day that the order names.
+    let hazard = json!({"dataset": "inspection", "rows": ["id", "due_on"], "limit": 1,
+        "where": {"and": [{"hazards": {"gt": 0}}, {"due_on": {"is_null": false}}, {"inspected_on": {"lt": "2026-05-01"}}]}});
+    let hazard = leader.query(&hazard)?["rows"][0].clone();
+    let found = matter(&leader, hazard[0].as_str().context("an inspection")?)?;
+    ensure!(found.len() == 1 && found[0].0 == "整改" && hazard[1] == json!(found[0].2), "{found:?} for {hazard}");
+    has("Q1", "办结", "overdue", "2026-05-25")?; // by class: enquiries, five working days
+    has("Q2", "办结", "running", "2026-06-08")?; // others, fifteen
+    has("Q3", "办结", "closed_late", "2026-05-19")?; // urgent
+    has("Q4", "办结", "running", "2026-06-30")?; // complex: thirty
+
+    // A new row: its case is read and judged again, the others are not even read.
+    let more = "id,received_at,type,topic,status,district,unit_name,closed_at\nQ1,2026-05-18T09:00:00+08:00,enquiry,noise,closed,310104,徐汇区环境局,2026-06-04T08:00:00+08:00\n";
+    let read_before = first["read"].as_u64().context("rows read")?;
+    let warned = |state: &str| -> Result<Vec<Value>> {
+        let list = leader.get(&format!("/api/v1/models/matter-deadline/warnings?state={state}"))?.ok()?;
+        Ok(list.as_array().cloned().unwrap_or_default())
+    };
+    let of = |list: &[Value], id: &str| list.iter().find(|w| w["key"].as_str().is_some_and(|k| k.contains(id))).cloned();
+    ensure!(of(&warned("open")?, "|Q1|").is_some(), "{:?}", warned("open")?);
+    admin.upload("/api/v1/import/request", "q1.csv", more.into())?.ok()?;
+    let second = run(&admin, "matter-deadline", &day("2026-06-04"))?;
+    ensure!(second["evaluated"] == 1 && second["read"].as_u64() < Some(read_before / 10), "{second} after {first}");
+    has("Q1", "办结", "closed_late", "2026-05-25")?;
+    ensure!(of(&warned("closed")?, "|Q1|").is_some(), "the warning of what is done is over");
+
+    // The unit's task: acknowledged, explained, escalated, done; done says that the warning was right.
+    let mine = |record: &str| -> Result<Option<Value>> {
+        let list = clerk.get(&format!("/api/v1/tasks?kind=deadline&limit=100&record={record}"))?.ok()?;
+        Ok(list["tasks"].as_array().context("tasks")?.iter().find(|t| t["record"] == record).cloned())
+    };
+    ensure!(mine("Q1")?.is_none(), "the task ended with its warning");
+    let task = mine(&asked)?.context("a task for the application")?;
+    ensure!(task["link"] == json!(format!("/records/information_request/{asked}")), "{task}");
+    let step = |action: &str, body: Value| {
+        clerk.post(&format!("/api/v1/tasks/{}/actions/{action}", task["id"].as_str().unwrap_or_default()), &body)
+    };
+    step("acknowledge", json!({}))?.ok()?;
+    step("explain", json!({"note": "第三方尚未答复，已催促"}))?.ok()?;
+    let escalated = step("escalate", json!({}))?.ok()?;
+    ensure!(escalated["escalated"] == true && escalated["explanation"] == "第三方尚未答复，已催促", "{escalated}");
+    step("complete", json!({"note": "已答复"}))?.ok()?;
+    let judged = of(&warned("confirmed")?, &asked).context("confirmed by the task")?;
+    ensure!(judged["judged_by"] == "clerk-310104" && judged["note"] == "已答复", "{judged}");
+    ensure!(health(&admin, "matter-deadline")?["confirmed"] == 1);
+    // And a warning that was none takes its task away.
+    let licence = of(&warned("open")?, "91310104TEST00001X").context("a warning before the licence is revoked")?;
+    let body = serde_json::to_vec(&json!({"state": "dismissed", "note": "其中一次已撤销"}))?;
+    let path = format!("/api/v1/models/matter-deadline/warnings/{}", licence["id"]);
+    ensure!(leader.send("PATCH", &path, &[("content-type", "application/json")], body)?.status == 200);
+    ensure!(mine("91310104TEST00001X")?.is_none(), "no task for what was no warning");
+
+    // The limits of a row with their articles, as pages draw them; another district sees none of it.
+    let timeline = leader.get("/api/v1/cases/enforcement_case/M1/timeline?as_of=2026-06-04")?.ok()?;
+    ensure!(timeline["limits"].to_string().contains("行政处罚法(2021)第60条"), "{timeline}");
+    ensure!(timeline["events"].as_array().map(Vec::len) == Some(3), "{timeline}");
+    ensure!(clerk.get("/api/v1/cases/enforcement_case/M1/timeline")?.status != 200, "clerks do not read the cases");
+    ensure!(server.client("legal")?.query(&json!({"dataset": "matter_deadline", "measures": ["count"]})).is_err());
+    Ok(())
+}

@@ -190,9 +190,12 @@ fn some(run: &Running, stream: &Stream, as_of: NaiveDate, wanted: Option<&HashSe
     Ok(out)
 }
 
+/// The place of a field among those asked for; a field may be several events.
 fn put<'a>(fields: &mut Vec<&'a str>, field: &'a str) -> usize {
-    fields.push(field);
-    fields.len() - 1
+    fields.iter().position(|known| *known == field).unwrap_or_else(|| {
+        fields.push(field);
+        fields.len() - 1
+    })
 }
 
 fn case_of(cases: &Names, row: &Row<'_>) -> Option<u32> {
