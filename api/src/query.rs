@@ -184,6 +184,9 @@ impl App {
             let _guard = cancel.on_drop();
             let mut table = self.columns.query(bound, &cancel).await?;
             hide_counts(bound, &mut table);
+            // Days that are still to come (the end of a period) do not make the data newer than today.
+            let now = self.clock.now();
+            table.meta.watermark = table.meta.watermark.map(|watermark| watermark.min(now));
             table.label(&self.catalogue(), &bound.dataset().name, english);
             Ok(Arc::new(table))
         };

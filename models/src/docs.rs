@@ -136,7 +136,10 @@ fn deadline(out: &mut String, catalogue: &Catalogue) {
         let _ = writeln!(out, "| {} | {} | {} |", text("label"), text("due"), text("state"));
     }
     out.push_str("\n`zonglan model run deadline` 对声明的环节流（`streams/`）逐案判断，结果写入数据集 `deadline_state`；\
-        只重新判断环节有变化或到了自身变化日的案件，只写变化的结果；临期、超期成为预警和任务。\
+        行政处罚、依申请公开、隐患、诉件和吊证预警由 `zonglan model run matter-deadline` 判断，写入 `matter_deadline`，\
+        其环节是登记行上的日期（`[[dated]]`），条件是事实（`[[fact]]`）。\
+        只读取、重新判断有新数据或到了自身变化日的案件，只写变化的结果；临期、超期成为预警和任务，任务办结即确认预警，撤销即否定；\
+        期限办结后预警和任务随之结束。\
         没有当年节假日安排时只按周末推算，结果标明“估算”。\n\n| 规则 | 名称 | 版本 | 状态 | 依据 |\n|---|---|---|---|---|\n");
     let rules = crate::deadline::Rules::load(catalogue).expect("valid");
     for rule in rules.iter() {
