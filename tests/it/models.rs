@@ -347,7 +347,8 @@ fn matters_have_deadlines_too_and_a_done_task_confirms_its_warning() -> Result<(
         let list = leader.get(&format!("/api/v1/models/matter-deadline/warnings?state={state}"))?.ok()?;
         Ok(list.as_array().cloned().unwrap_or_default())
     };
-    let of = |list: &[Value], id: &str| list.iter().find(|w| w["key"].as_str().is_some_and(|k| k.contains(id))).cloned();
+    let of =
+        |list: &[Value], id: &str| list.iter().find(|w| w["key"].as_str().is_some_and(|k| k.contains(id))).cloned();
     ensure!(of(&warned("open")?, "|Q1|").is_some(), "{:?}", warned("open")?);
     admin.upload("/api/v1/import/request", "q1.csv", more.into())?.ok()?;
     let second = run(&admin, "matter-deadline", &day("2026-06-04"))?;

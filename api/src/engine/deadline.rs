@@ -6,18 +6,18 @@
 //! ([`super::deadline_memory`]). Without that file everything is read and judged again, and the
 //! store leaves rows of the same content alone. Cases are judged and written in portions.
 
+use super::Model;
 use super::deadline_memory::{CaseMemory, Memory};
 use super::deadline_read::{Ev, FACT, Read, Units, read, units};
 use super::deadline_rows::{Sheet, row_id};
 use super::deadline_tell::Tell;
 use super::running::Running;
-use super::Model;
 use crate::app::App;
 use crate::error::{Error, Result};
 use chrono::NaiveDate;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use zonglan_catalog::batch::{date_of, days};
@@ -37,18 +37,14 @@ pub struct Deadlines {
 }
 
 /// Criminal cases.
-pub const CASES: Deadlines = Deadlines {
-    name: "deadline",
-    label: ["办案期限监督", "Deadline supervision"],
-    results: "deadline_state",
-};
+pub const CASES: Deadlines =
+    Deadlines { name: "deadline", label: ["办案期限监督", "Deadline supervision"], results: "deadline_state" };
 
 /// Administrative matters.
-pub const MATTERS: Deadlines = Deadlines {
-    name: "matter-deadline",
-    label: ["办事期限监督", "Deadlines of matters"],
-    results: "matter_deadline",
-};
+pub const MATTERS: Deadlines =
+    Deadlines {
+        name: "matter-deadline", label: ["办事期限监督", "Deadlines of matters"], results: "matter_deadline"
+    };
 
 impl Deadlines {
     fn streams(&self, catalogue: &Catalogue, rules: &Rules) -> Result<Vec<Stream>> {
@@ -114,7 +110,8 @@ impl Model for Deadlines {
         let (mut notes, mut memories) = (Vec::new(), Vec::new());
         let kept = QueryEngine::state(&run.app.columns, self.results).version;
         for stream in self.streams(&run.catalogue, &rules)? {
-            let path = run.app.folder("models").map_err(Error::internal)?.join(format!("deadline-{}.memory", stream.name));
+            let path =
+                run.app.folder("models").map_err(Error::internal)?.join(format!("deadline-{}.memory", stream.name));
             let (note, memory) = one(run, &rules, &stream, as_of, kept, &path)?;
             notes.push(note);
             memories.push((path, memory));
@@ -148,7 +145,7 @@ fn one(
     stream: &Stream,
     as_of: NaiveDate,
     kept: u64,
-    path: &PathBuf,
+    path: &Path,
 ) -> Result<(String, Memory)> {
     let dataset = run.dataset(&stream.results)?;
     let began = Instant::now();

@@ -104,8 +104,8 @@ pub fn read(run: &Running, stream: &Stream, before: &Memory, as_of: NaiveDate, f
                 before.cases.iter().filter(|(name, _)| !touched.contains(*name)).map(|(_, c)| u64::from(c.count)).sum();
             let expected = rest + read.of_case.iter().map(|c| u64::from(c.rows)).sum::<u64>();
             if run.number_of(&stream.dataset, &stream.filter)? == Some(expected) {
-                let gone = |name: &Box<str>| before.cases.contains_key(name) && !read.cases.ids.contains_key(name);
-                read.lost = touched.into_iter().filter(gone).collect();
+                touched.retain(|name| before.cases.contains_key(name) && !read.cases.ids.contains_key(name));
+                read.lost = touched.into_iter().collect();
                 return Ok(read);
             }
         }
@@ -135,9 +135,8 @@ fn some(run: &Running, stream: &Stream, as_of: NaiveDate, wanted: Option<&HashSe
     let recipient = stream.recipient.as_deref().map(|f| put(&mut fields, f));
     let target = stream.target.as_deref().map(|f| (put(&mut fields, f), day(&dataset, f)));
     let always = stream.dated.iter().filter(|d| d.filter.is_true());
-    let dated: Vec<_> = always
-        .map(|d| (put(&mut fields, &d.field), day(&dataset, &d.field), out.names.short(&d.event)))
-        .collect();
+    let dated: Vec<_> =
+        always.map(|d| (put(&mut fields, &d.field), day(&dataset, &d.field), out.names.short(&d.event))).collect();
     let to_come = out.names.short(TO_COME);
     let today = days(as_of);
     run.each_picked(&stream.dataset, &fields, stream.filter.clone(), pick, &mut |row| {

@@ -111,9 +111,8 @@ fn part(run: &Running, versions: &[IndexFile], level: RegionLevel, grain: Grain,
         let scheme = file.scheme_at(level)?;
         let values = measured(run, file, level, grain, until)?;
         let mut results = series(file, &scheme, &values, &population);
-        let of_its_time = |start: NaiveDate| {
-            file.from.is_none_or(|from| start >= from) && before.is_none_or(|before| start < before)
-        };
+        let of_its_time =
+            |start: NaiveDate| file.from.is_none_or(|from| start >= from) && before.is_none_or(|before| start < before);
         results.retain(|r| of_its_time(r.start));
         before = file.from;
         scored.push((file, scheme, results));

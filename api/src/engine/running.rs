@@ -134,9 +134,8 @@ impl Running {
     /// How many rows pass a filter. `None` where the dataset counts nothing.
     pub fn number_of(&self, dataset: &str, filter: &Filter) -> Result<Option<u64>> {
         let declared = self.dataset(dataset)?;
-        let counts = |m: &&zonglan_catalog::Measure| {
-            m.agg == zonglan_catalog::dataset::Aggregate::Count && m.filter.is_true()
-        };
+        let counts =
+            |m: &&zonglan_catalog::Measure| m.agg == zonglan_catalog::dataset::Aggregate::Count && m.filter.is_true();
         let Some(measure) = declared.measure.iter().find(counts) else { return Ok(None) };
         let query = Query {
             dataset: dataset.to_string(),

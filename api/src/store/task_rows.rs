@@ -120,8 +120,7 @@ pub(super) async fn finish_in(txn: &mut Txn, dataset: &Dataset, old: Stored, by:
 /// Keys of the open tasks that a model gave: those that begin with `prefix`.
 pub(super) async fn open_keys(conn: &mut SqliteConnection, dataset: &Dataset, prefix: &str) -> Result<Vec<String>> {
     let dedupe = column(dataset, "dedupe");
-    let sql =
-        format!("SELECT {dedupe} FROM {} WHERE state = 'open' AND substr({dedupe}, 1, ?1) = ?2", table(dataset));
+    let sql = format!("SELECT {dedupe} FROM {} WHERE state = 'open' AND substr({dedupe}, 1, ?1) = ?2", table(dataset));
     sqlx::query_scalar(&sql)
         .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
         .bind(prefix)

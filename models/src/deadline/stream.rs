@@ -118,9 +118,8 @@ impl Stream {
                 return Err(ModelError::RuleFile(format!("{}: {} has no field '{missing}'", file.path, events.name)));
             }
             let dates = stream.date.iter().chain(stream.dated.iter().map(|d| &d.field));
-            let is_day = |f: &&String| {
-                events.field(f).is_some_and(|f| matches!(f.kind, FieldType::Date | FieldType::Instant))
-            };
+            let is_day =
+                |f: &&String| events.field(f).is_some_and(|f| matches!(f.kind, FieldType::Date | FieldType::Instant));
             if let Some(wrong) = dates.into_iter().find(|f| !is_day(f)) {
                 return Err(ModelError::RuleFile(format!("{}: '{wrong}' is not a date", file.path)));
             }
