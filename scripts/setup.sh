@@ -33,6 +33,21 @@ need_build_tools() {
 
 need_test_tools() {
   need_packages chromium chromium-driver strace
+  need_clickhouse
+}
+
+# The ClickHouse engine for the tests of the second columnar store: a Python wheel in an environment
+# of its own. Without network those tests are skipped, and say so.
+need_clickhouse() {
+  local venv="$HOME/.cache/zonglan-venv" version="26.9.0"
+  [ -n "${ZONGLAN_TEST_CLICKHOUSE:-}" ] && return
+  "$venv/bin/python" -c "import sys, chdb; sys.exit(chdb.__version__ != '$version')" 2>/dev/null && return
+  command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages python3 python3-venv
+  say "installing chdb-core $version into $venv"
+  if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "chdb-core==$version"; } >&2; then
+    say "chdb-core could not be installed (is PyPI reachable?): the tests on ClickHouse are skipped"
+    export ZONGLAN_TEST_NO_CLICKHOUSE=1
+  fi
 }
 
 # Bundles the pages' scripts and styles; skipped while their sources are unchanged.

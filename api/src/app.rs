@@ -185,8 +185,26 @@ fn rule_problem(error: zonglan_models::ModelError) -> Problem {
     }
 }
 
-fn column_options(config: &Config) -> zonglan_olap::Options {
+/// How the columnar store of this instance works, on a server where the configuration names one.
+pub fn column_options(config: &Config) -> zonglan_olap::Options {
+    zonglan_olap::Options { server: column_server(config), ..embedded_options(config) }
+}
+
+/// The same with the rows in the data directory, whatever the configuration says.
+pub fn embedded_options(config: &Config) -> zonglan_olap::Options {
     zonglan_olap::Options { memory_budget: config.cache.columns_mb << 20, ..Default::default() }
+}
+
+/// The ClickHouse server of the configuration.
+pub fn column_server(config: &Config) -> Option<zonglan_olap::clickhouse::Server> {
+    let settings = &config.clickhouse;
+    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let mut server = zonglan_olap::clickhouse::Server::new(&text(&settings.url)?, &settings.database);
+    server.user = text(&settings.user);
+    server.password = text(&settings.password);
+    server.layout.cluster = text(&settings.cluster);
+    server.timeout = std::time::Duration::from_secs(settings.timeout_s.max(1));
+    Some(server)
 }
 
 /// The columnar store and the index of a data directory, for the one process that may write.

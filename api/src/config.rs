@@ -23,6 +23,7 @@ pub struct Config {
     pub session: Session,
     pub limits: Limits,
     pub cache: Cache,
+    pub clickhouse: ClickHouse,
     pub map: Map,
     pub log: Log,
     pub monitor: Monitor,
@@ -72,6 +73,18 @@ pub struct Cache {
     pub answers_mb: u64,
     pub frames_mb: u64,
     pub columns_mb: usize,
+}
+
+/// The server that has the columnar store; an empty address: the data directory has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClickHouse {
+    pub url: String,
+    pub database: String,
+    pub user: String,
+    pub password: String,
+    pub cluster: String,
+    pub timeout_s: u64,
 }
 
 /// The ground of maps.

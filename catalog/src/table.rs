@@ -106,6 +106,9 @@ pub struct Meta {
     /// Give this back as `cursor` for the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// An earlier answer: the engine is away.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
 }
 
 impl Column {

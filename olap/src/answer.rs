@@ -183,6 +183,9 @@ impl Run<'_> {
         keep: Option<&Keep>,
         put: &mut Put<'_>,
     ) -> Result<u64> {
+        if let Some(remote) = &self.inner.remote {
+            return remote.flows(part, chosen, window, keep, self.cancel, put);
+        }
         if let Some(table) = self.inner.table(&part.dataset.name).filter(|_| self.rollups && !part.dataset.people)
             && let (Some((state, rewrite)), _) =
                 rollup::choose(self.inner, &table, snapshot, part, chosen, window, false)?
@@ -225,33 +228,16 @@ impl Run<'_> {
         if let Some((at, _)) = axis {
             dims.remove(at);
         }
-        let job = Job {
-            inner: self.inner,
-            dataset: &part.dataset,
-            views: &snapshot.views,
-            spans: Vec::new(),
-            filter: part.filter.clone(),
-            filters: part.filters.clone(),
-            dims,
-            leaves: chosen.iter().map(|l| part.leaves[*l].clone()).collect(),
-            ends,
-            keep,
-            cancel: self.cancel,
-        };
-        let groups = job.run()?;
         let alone = part.leaves.len() == chosen.len();
-        for group in 0..groups.keys.len() {
-            let changes = |at: usize| match &groups.states[at] {
-                State::Stock(all) => all.get(group).map_or(&[][..], Vec::as_slice),
-                _ => &[],
-            };
+        // Per measure, how many rows more or fewer are open at each period.
+        let mut settle = |key: Key, changes: &dyn Fn(usize, usize) -> i64| {
             let mut open = vec![0i64; chosen.len()];
-            for period in 0..job.ends.len() {
-                (0..chosen.len()).for_each(|at| open[at] += changes(at).get(period).unwrap_or(&0));
+            for period in 0..ends.len() {
+                (0..chosen.len()).for_each(|at| open[at] += changes(at, period));
                 if open.iter().all(|n| *n == 0) {
                     continue;
                 }
-                let mut key = groups.key(group);
+                let mut key = key.clone();
                 if let (Some((at, _)), Some(starts)) = (axis, &periods) {
                     key.insert(at, DimVal::Int(starts[period]));
                 }
@@ -263,6 +249,31 @@ impl Run<'_> {
                     chosen.iter().zip(&open).map(|(l, n)| (*l, tally(*n))).collect(),
                 );
             }
+        };
+        if let Some(remote) = &self.inner.remote {
+            let (changes, read) = remote.changes(part, &dims, chosen, &ends, keep, self.cancel)?;
+            changes.into_iter().for_each(|(key, all)| settle(key, &|at, period| all[at][period]));
+            return Ok(read);
+        }
+        let job = Job {
+            inner: self.inner,
+            dataset: &part.dataset,
+            views: &snapshot.views,
+            spans: Vec::new(),
+            filter: part.filter.clone(),
+            filters: part.filters.clone(),
+            dims,
+            leaves: chosen.iter().map(|l| part.leaves[*l].clone()).collect(),
+            ends: ends.clone(),
+            keep,
+            cancel: self.cancel,
+        };
+        let groups = job.run()?;
+        for group in 0..groups.keys.len() {
+            settle(groups.key(group), &|at, period| match &groups.states[at] {
+                State::Stock(all) => all.get(group).and_then(|c| c.get(period)).copied().unwrap_or(0),
+                _ => 0,
+            });
         }
         Ok(groups.scanned)
     }
@@ -306,7 +317,6 @@ fn stock_periods(span: Span, grain: zonglan_catalog::Grain, snapshot: &Snapshot)
 fn finish(groups: &mut Groups, at: usize, part: &PartPlan, leaf: usize) -> Vec<Tally> {
     let total = groups.keys.len();
     let measure = &part.measures[leaf];
-    let scale = part.leaves[leaf].field.map_or(0, |f| part.dataset.field[f].scale);
     match &mut groups.states[at] {
         State::Count(counts) => {
             counts.resize(total, 0);
@@ -338,10 +348,7 @@ fn finish(groups: &mut Groups, at: usize, part: &PartPlan, leaf: usize) -> Vec<T
                 for (_, value, often) in group {
                     below += u64::from(*often);
                     if below >= rank {
-                        let digits = measure.digits.unwrap_or(scale).min(scale);
-                        let units = div_half_even(i128::from(*value), 10i128.pow((scale - digits).into()));
-                        out[group[0].0 as usize] =
-                            Tally::Done(units.map(|units| Number { units, scale: digits }), count);
+                        out[group[0].0 as usize] = quantile(part, leaf, *value, count);
                         break;
                     }
                 }
@@ -350,6 +357,14 @@ fn finish(groups: &mut Groups, at: usize, part: &PartPlan, leaf: usize) -> Vec<T
         }
         State::Stock(_) => vec![Tally::Done(None, 0); total],
     }
+}
+
+/// A quantile that was found among `count` values, rounded to the measure's digits.
+pub fn quantile(part: &PartPlan, leaf: usize, value: i64, count: u64) -> Tally {
+    let scale = part.leaves[leaf].field.map_or(0, |f| part.dataset.field[f].scale);
+    let digits = part.measures[leaf].digits.unwrap_or(scale).min(scale);
+    let units = div_half_even(i128::from(value), 10i128.pow((scale - digits).into()));
+    Tally::Done(units.map(|units| Number { units, scale: digits }), count)
 }
 
 impl PartPlan {

@@ -64,6 +64,11 @@ impl Renames {
         }
     }
 
+    /// Each old code with its own replacement.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(old, new)| (old.as_str(), new.as_str()))
+    }
+
     /// Changes with every entry.
     pub fn fingerprint(&self) -> String {
         self.0.iter().map(|(old, new)| format!("{old}>{new};")).collect()

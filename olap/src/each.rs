@@ -78,6 +78,26 @@ impl Store {
         let catalogue = inner.catalogue();
         let part = &bound.parts()[0];
         let dataset = &part.dataset;
+        let fields: Vec<usize> = bound
+            .query()
+            .rows
+            .iter()
+            .map(|name| dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("没有字段 '{name}'"))))
+            .collect::<Result<_>>()?;
+        if let Some(remote) = &inner.remote {
+            let mut total = 0;
+            remote.each(inner, &catalogue, bound, &fields, &mut |keys, contents, columns| {
+                if cancel.is_cancelled() {
+                    return Err(OlapError::Cancelled);
+                }
+                total += keys.len() as u64;
+                for (row, (key, content)) in keys.iter().zip(contents).enumerate() {
+                    emit(&Row { columns, row, key: *key, content: *content });
+                }
+                Ok(())
+            })?;
+            return Ok(total);
+        }
         let Some(snapshot) = inner.snapshot(&dataset.name) else { return Ok(0) };
         let filter = Pred::new(inner, &catalogue, dataset, &part.row_rule)?.and(Pred::new(
             inner,
@@ -87,12 +107,6 @@ impl Store {
         )?);
         let time = dataset.time.as_ref().and_then(|name| dataset.field_index(name));
         let spans = if bound.span().is_all() { Vec::new() } else { vec![bound.span()] };
-        let fields: Vec<usize> = bound
-            .query()
-            .rows
-            .iter()
-            .map(|name| dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("没有字段 '{name}'"))))
-            .collect::<Result<_>>()?;
         let (mut total, mut mask, mut rows) = (0, vec![0u64; CHUNK / 64], Vec::new());
         for view in &snapshot.views {
             let early = time.filter(|_| !spans.is_empty()).is_some_and(|t| {

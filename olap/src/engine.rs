@@ -23,6 +23,9 @@ use zonglan_catalog::table::{Meta, Table};
 use zonglan_catalog::traits::{Cancel, DatasetState, QueryEngine};
 
 fn snapshots(inner: &Inner, bound: &BoundQuery) -> Result<Vec<Arc<Snapshot>>> {
+    if let Some(remote) = &inner.remote {
+        return bound.parts().iter().map(|part| remote.snapshot(&part.dataset.name)).collect();
+    }
     bound
         .parts()
         .iter()
@@ -79,13 +82,16 @@ fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop, rollups: bool) -> Resul
         lap("finish");
     } else {
         lap("plan");
-        (table, scanned) = rows::run(inner, &catalogue, bound, &snapshots[0], cancel)?;
+        (table, scanned) = match &inner.remote {
+            Some(remote) => remote.page(inner, &catalogue, bound, cancel)?,
+            None => rows::run(inner, &catalogue, bound, &snapshots[0], cancel)?,
+        };
         suppressed = 0;
         lap("scan");
     }
     times.insert("total".into(), begin.elapsed().as_secs_f64() * 1000.0);
     table.meta = Meta {
-        engine: "embedded".into(),
+        engine: inner.engine().into(),
         rollup: {
             let used = notes.rollups.into_inner().unwrap_or_else(PoisonError::into_inner);
             (!used.is_empty()).then(|| used.join(", "))
@@ -103,8 +109,30 @@ fn run(inner: &Inner, bound: &BoundQuery, cancel: &Stop, rollups: bool) -> Resul
         notes: bound.notes().to_vec(),
         total: table.meta.total,
         cursor: table.meta.cursor,
+        stale: false,
     };
     Ok(table)
+}
+
+/// Runs a query where its rows are: in the store's own threads, or by the server. While the server
+/// is away its last good answer to the same question and rights is given again, marked as stale.
+fn answer(inner: &Inner, bound: &BoundQuery, cancel: &Stop, rollups: bool) -> Result<Table> {
+    let Some(remote) = &inner.remote else {
+        return inner.pool.install(|| run(inner, bound, cancel, rollups));
+    };
+    let key = bound.cache_key(&BTreeMap::new());
+    match run(inner, bound, cancel, rollups) {
+        Ok(table) => {
+            remote.keep(key, &table);
+            Ok(table)
+        }
+        Err(error @ OlapError::Away(_)) => {
+            let mut table = remote.kept(&key).ok_or(error)?;
+            table.meta.stale = true;
+            Ok(table)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn explain(inner: &Inner, bound: &BoundQuery) -> Result<serde_json::Value> {
@@ -176,7 +204,7 @@ fn explain(inner: &Inner, bound: &BoundQuery) -> Result<serde_json::Value> {
         })
         .collect::<Result<_>>()?;
     Ok(serde_json::json!({
-        "engine": "embedded",
+        "engine": inner.engine(),
         "span": bound.span(),
         "compared": other.map(|(window, _)| window.outer),
         "parts": parts,
@@ -188,13 +216,13 @@ impl Store {
     /// Answers a query in the caller's thread and the store's own: for tools and benches.
     pub fn query_blocking(&self, query: &BoundQuery, cancel: &Cancel) -> Result<Table> {
         let stop = Stop { asked: cancel.clone(), gone: Cancel::default() };
-        self.0.pool.install(|| run(&self.0, query, &stop, true))
+        answer(&self.0, query, &stop, true)
     }
 
     /// The same from the rows, whatever rollups there are.
     pub fn query_raw(&self, query: &BoundQuery, cancel: &Cancel) -> Result<Table> {
         let stop = Stop { asked: cancel.clone(), gone: Cancel::default() };
-        self.0.pool.install(|| run(&self.0, query, &stop, false))
+        answer(&self.0, query, &stop, false)
     }
 }
 
@@ -205,8 +233,7 @@ impl QueryEngine for Store {
         let (store, query) = (self.clone(), query.clone());
         let stop = Stop { asked: cancel.clone(), gone: Cancel::default() };
         let _guard = stop.gone.on_drop();
-        let table =
-            tokio::task::spawn_blocking(move || store.0.pool.install(|| run(&store.0, &query, &stop, true))).await;
+        let table = tokio::task::spawn_blocking(move || answer(&store.0, &query, &stop, true)).await;
         Ok(table.map_err(|e| OlapError::Internal(e.to_string()))??)
     }
 

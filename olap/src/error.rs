@@ -20,6 +20,8 @@ pub enum OlapError {
     NoIndex,
     #[error("{0}")]
     TooLarge(String),
+    #[error("列存服务器不可用：{0} (the columnar server is away)")]
+    Away(String),
     #[error("the store was opened for reading only")]
     ReadOnly,
     #[error("{0}")]
@@ -41,7 +43,7 @@ impl Classify for OlapError {
         match self {
             OlapError::Query(_) => ErrorClass::User,
             OlapError::TooLarge(_) => ErrorClass::TooLarge,
-            OlapError::Cancelled | OlapError::NoIndex => ErrorClass::Unavailable,
+            OlapError::Cancelled | OlapError::NoIndex | OlapError::Away(_) => ErrorClass::Unavailable,
             OlapError::ReadOnly => ErrorClass::Conflict,
             OlapError::Io { .. } | OlapError::Corrupt { .. } | OlapError::Parquet(_) | OlapError::Internal(_) => {
                 ErrorClass::Internal
@@ -55,6 +57,7 @@ impl Classify for OlapError {
             OlapError::TooLarge(_) => "query.too_large",
             OlapError::Cancelled => "query.cancelled",
             OlapError::NoIndex => "query.text_unavailable",
+            OlapError::Away(_) => "store.away",
             OlapError::ReadOnly => "store.read_only",
             OlapError::Io { .. } => "store.io",
             OlapError::Corrupt { .. } => "store.corrupt",

@@ -36,6 +36,13 @@ pub fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
     mix(read(head) ^ P1 ^ state, read(tail) ^ P2)
 }
 
+/// A row's share in a dataset's checksum: shares add up in any order.
+pub fn row(key: u128, content: u64) -> u128 {
+    let low = mix(key as u64 ^ content, 0x9e37_79b9_7f4a_7c15);
+    let high = mix((key >> 64) as u64 ^ content.rotate_left(29), 0xc2b2_ae3d_27d4_eb4f);
+    u128::from(high) << 64 | u128::from(low)
+}
+
 /// The seed of a field, from its name: a row's hash is the sum over its non-null fields, so a
 /// field that joins the dataset later leaves the hashes of old rows as they are.
 pub fn field_seed(name: &str) -> u64 {

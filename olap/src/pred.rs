@@ -174,6 +174,15 @@ impl Pred {
         })
     }
 
+    /// Whether every row passes.
+    pub fn always(&self) -> bool {
+        match self {
+            Pred::True => true,
+            Pred::And(list) => list.iter().all(Pred::always),
+            _ => false,
+        }
+    }
+
     /// Whether the index answers a part of it.
     pub fn has_keys(&self) -> bool {
         match self {

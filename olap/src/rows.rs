@@ -32,9 +32,9 @@ struct Position {
 }
 
 /// A field to order by. Rows are numbered within a segment so that order is order of numbers.
-struct Order {
-    field: usize,
-    descending: bool,
+pub struct Order {
+    pub field: usize,
+    pub descending: bool,
 }
 
 /// A row that may be on the page.
@@ -53,34 +53,13 @@ pub fn run(
     snapshot: &Snapshot,
     cancel: &Stop,
 ) -> Result<(Table, u64)> {
-    let query = bound.query();
     let part = &bound.parts()[0];
     let dataset = &part.dataset;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+    let page = Page::new(bound, dataset)?;
+    let (orders, limit) = (&page.orders, page.limit);
     let filter =
         Pred::new(inner, catalogue, dataset, &part.row_rule)?.and(Pred::new(inner, catalogue, dataset, &part.filter)?);
     let time = dataset.time.as_ref().and_then(|name| dataset.field_index(name));
-    let mut orders = Vec::new();
-    for name in &query.order {
-        let (name, descending) = name.strip_prefix('-').map_or((name.as_str(), false), |n| (n, true));
-        let field = dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("order: 没有字段 '{name}'")))?;
-        if dataset.field[field].kind == FieldType::Point
-            || dataset.field[field].search == zonglan_catalog::dataset::SearchMode::Zh
-        {
-            return Err(OlapError::Query(format!("不能按字段 '{name}' 排序 (cannot order by it)")));
-        }
-        // The order of what is hidden tells of it.
-        if bound.masks().contains_key(name) {
-            return Err(OlapError::Query(format!("不能按不可见的字段 '{name}' 排序")));
-        }
-        orders.push(Order { field, descending });
-    }
-    if orders.is_empty()
-        && let Some(field) = time
-    {
-        orders.push(Order { field, descending: true });
-    }
-    let after = query.cursor.as_deref().map(|text| read_cursor(text, orders.len())).transpose()?;
     let spans = if bound.span().is_all() { Vec::new() } else { vec![bound.span()] };
     let chosen: Vec<usize> = (0..snapshot.views.len())
         .filter(|i| {
@@ -94,7 +73,7 @@ pub fn run(
             view.live > 0 && !early && !filter.excludes(view, dataset)
         })
         .collect();
-    let search = Search { inner, dataset, filter: &filter, orders: &orders, after: after.as_ref(), limit, cancel };
+    let search = Search { inner, dataset, filter: &filter, orders, after: page.after.as_ref(), limit, cancel };
     let found: Vec<(u64, u64, Vec<Candidate>)> = chosen
         .par_iter()
         .map(|index| {
@@ -106,50 +85,102 @@ pub fn run(
     let total = found.iter().map(|f| f.0).sum();
     let scanned = found.iter().map(|f| f.1).sum();
     let mut candidates: Vec<Candidate> = found.into_iter().flat_map(|f| f.2).collect();
-    candidates.sort_unstable_by(|a, b| compare(&orders, (&a.values, a.key), (&b.values, b.key)));
+    candidates.sort_unstable_by(|a, b| compare(orders, (&a.values, a.key), (&b.values, b.key)));
     let more = candidates.len() > limit;
     candidates.truncate(limit);
 
-    let fields: Vec<usize> = query
-        .rows
-        .iter()
-        .map(|name| dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("没有字段 '{name}'"))))
-        .collect::<Result<_>>()?;
-    let columns: Vec<Vec<Value>> = fields
+    let columns: Vec<Vec<Value>> = page
+        .fields
         .par_iter()
         .map(|field| cells(inner, snapshot, &dataset.field[*field], &candidates))
         .collect::<Result<_>>()?;
-    let mut rows: Vec<Vec<Value>> = candidates.iter().map(|_| Vec::with_capacity(fields.len())).collect();
-    for (field, column) in fields.iter().zip(columns) {
-        let hidden = bound.masks().get(&dataset.field[*field].name);
-        for (row, value) in rows.iter_mut().zip(column) {
-            row.push(match hidden {
-                Some(how) => mask(&value, *how),
-                None => value,
-            });
+    let mut rows: Vec<Vec<Value>> = candidates.iter().map(|_| Vec::with_capacity(columns.len())).collect();
+    for column in columns {
+        rows.iter_mut().zip(column).for_each(|(row, value)| row.push(value));
+    }
+    let last = candidates.pop().filter(|_| more).map(|c| (c.values, c.key));
+    Ok((page.table(bound, dataset, rows, total, last)?, scanned))
+}
+
+/// What a rows query asks for, apart from which rows.
+pub struct Page {
+    pub orders: Vec<Order>,
+    pub fields: Vec<usize>,
+    pub limit: usize,
+    /// Where the page before ended.
+    pub after: Option<(Vec<DimVal>, u128)>,
+}
+
+impl Page {
+    pub fn new(bound: &BoundQuery, dataset: &Dataset) -> Result<Self> {
+        let query = bound.query();
+        let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+        let mut orders = Vec::new();
+        for name in &query.order {
+            let (name, descending) = name.strip_prefix('-').map_or((name.as_str(), false), |n| (n, true));
+            let field =
+                dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("order: 没有字段 '{name}'")))?;
+            if dataset.field[field].kind == FieldType::Point
+                || dataset.field[field].search == zonglan_catalog::dataset::SearchMode::Zh
+            {
+                return Err(OlapError::Query(format!("不能按字段 '{name}' 排序 (cannot order by it)")));
+            }
+            // The order of what is hidden tells of it.
+            if bound.masks().contains_key(name) {
+                return Err(OlapError::Query(format!("不能按不可见的字段 '{name}' 排序")));
+            }
+            orders.push(Order { field, descending });
         }
+        if orders.is_empty()
+            && let Some(field) = dataset.time.as_ref().and_then(|name| dataset.field_index(name))
+        {
+            orders.push(Order { field, descending: true });
+        }
+        let after = query.cursor.as_deref().map(|text| read_cursor(text, orders.len())).transpose()?;
+        let fields: Vec<usize> = query
+            .rows
+            .iter()
+            .map(|name| dataset.field_index(name).ok_or_else(|| OlapError::Query(format!("没有字段 '{name}'"))))
+            .collect::<Result<_>>()?;
+        Ok(Self { orders, fields, limit, after })
     }
-    let headings = fields
-        .iter()
-        .map(|f| {
-            let field = &dataset.field[*f];
-            let kind = if bound.masks().contains_key(&field.name) && !field.kind.is_textual() {
-                FieldType::Text
-            } else {
-                field.kind
-            };
-            let mut heading = Heading::new(field.name.clone(), kind.into(), ColumnRole::Row);
-            heading.unit = field.unit.clone().unwrap_or_default();
-            heading
-        })
-        .collect();
-    let mut table = Table { columns: headings, rows, ..Table::default() };
-    table.meta.total = Some(total);
-    if more && let Some(last) = candidates.last() {
-        table.meta.cursor =
-            Some(write_cursor(&Position { values: last.values.clone(), key: format!("{:032x}", last.key) })?);
+
+    /// The answer with its rows masked; `last`, where there is another page, is where this one ends.
+    pub fn table(
+        &self,
+        bound: &BoundQuery,
+        dataset: &Dataset,
+        mut rows: Vec<Vec<Value>>,
+        total: u64,
+        last: Option<(Vec<DimVal>, u128)>,
+    ) -> Result<Table> {
+        for (at, field) in self.fields.iter().enumerate() {
+            if let Some(how) = bound.masks().get(&dataset.field[*field].name) {
+                rows.iter_mut().for_each(|row| row[at] = mask(&row[at], *how));
+            }
+        }
+        let headings = self
+            .fields
+            .iter()
+            .map(|f| {
+                let field = &dataset.field[*f];
+                let kind = if bound.masks().contains_key(&field.name) && !field.kind.is_textual() {
+                    FieldType::Text
+                } else {
+                    field.kind
+                };
+                let mut heading = Heading::new(field.name.clone(), kind.into(), ColumnRole::Row);
+                heading.unit = field.unit.clone().unwrap_or_default();
+                heading
+            })
+            .collect();
+        let mut table = Table { columns: headings, rows, ..Table::default() };
+        table.meta.total = Some(total);
+        if let Some((values, key)) = last {
+            table.meta.cursor = Some(write_cursor(&Position { values, key: format!("{key:032x}") })?);
+        }
+        Ok(table)
     }
-    Ok((table, scanned))
 }
 
 struct Search<'a> {
@@ -345,15 +376,20 @@ fn cells(inner: &Inner, snapshot: &Snapshot, field: &Field, page: &[Candidate]) 
         }
         let rows: Vec<u32> = group.iter().map(|i| page[*i].row).collect();
         for (i, cell) in group.iter().zip(segment.cells(place, field.scale, &rows)?) {
-            out[*i] = match cell {
-                Cell::Null => Value::Null,
-                Cell::Int(v) => typed(field, v),
-                Cell::Text(text) => Value::Text(text),
-                Cell::Point(x, y) => Value::Point(x, y),
-            };
+            out[*i] = value(field, cell);
         }
     }
     Ok(out)
+}
+
+/// A cell of a field.
+pub fn value(field: &Field, cell: Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Int(v) => typed(field, v),
+        Cell::Text(text) => Value::Text(text),
+        Cell::Point(x, y) => Value::Point(x, y),
+    }
 }
 
 fn write_cursor(position: &Position) -> Result<String> {

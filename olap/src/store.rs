@@ -1,6 +1,8 @@
 //! The store: a folder a dataset, one cache of columns, and the doors for rows and queries.
 
 use crate::cache::ColumnCache;
+use crate::clickhouse::ddl::Step;
+use crate::clickhouse::{Remote, RemoteTxn, Server};
 use crate::column::Column;
 use crate::compact;
 use crate::error::{OlapError, Result};
@@ -30,6 +32,8 @@ pub struct Options {
     pub rollups: bool,
     /// Datasets with fewer rows are read row by row: that is as fast.
     pub rollup_min_rows: u64,
+    /// Rows lie on a ClickHouse server instead of in the data directory.
+    pub server: Option<Server>,
 }
 
 impl Default for Options {
@@ -39,6 +43,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             rollups: true,
             rollup_min_rows: 50_000,
+            server: None,
         }
     }
 }
@@ -63,6 +68,8 @@ pub(crate) struct Inner {
     pub threads: usize,
     pub options: Options,
     pub keeper: Keeper,
+    /// The server that has the rows, where they do not lie here.
+    pub remote: Option<Remote>,
     /// Figures about people, as they were when first asked for on a day.
     today: Mutex<BTreeMap<String, (NaiveDate, Arc<Snapshot>)>>,
 }
@@ -82,11 +89,11 @@ impl Store {
 
     fn open_with(dir: &Path, options: &Options, catalogue: Arc<Catalogue>, read_only: bool) -> Result<Self> {
         let root = dir.join("columns");
-        if !read_only {
+        if !read_only && options.server.is_none() {
             std::fs::create_dir_all(&root).map_err(OlapError::io(&root))?;
         }
         let mut tables = BTreeMap::new();
-        if root.is_dir() {
+        if root.is_dir() && options.server.is_none() {
             for entry in std::fs::read_dir(&root).map_err(OlapError::io(&root))? {
                 let entry = entry.map_err(OlapError::io(&root))?;
                 let name = entry.file_name().to_string_lossy().into_owned();
@@ -112,6 +119,7 @@ impl Store {
             threads,
             options: options.clone(),
             keeper: Keeper::default(),
+            remote: options.server.clone().map(Remote::new),
             today: Mutex::default(),
         }));
         for (dataset, _) in store.0.all_tables() {
@@ -135,20 +143,27 @@ impl Store {
     }
 
     /// Number of rows, and a hash of all keys and contents that does not depend on their order.
-    pub fn checksum(&self, dataset: &str) -> (u64, String) {
-        let Some(snapshot) = self.0.snapshot(dataset) else { return (0, format!("{:032x}", 0)) };
+    ///
+    /// # Errors
+    /// On a ClickHouse server, which is read back, when it cannot be asked.
+    pub fn checksum(&self, dataset: &str) -> Result<(u64, String)> {
         let (mut rows, mut sum) = (0, 0u128);
-        for view in &snapshot.views {
-            for (row, key, content) in view.segment.sidecar.iter() {
-                if view.is_live(row as usize) {
-                    rows += 1;
-                    let low = hash::mix(key as u64 ^ content, 0x9e37_79b9_7f4a_7c15);
-                    let high = hash::mix((key >> 64) as u64 ^ content.rotate_left(29), 0xc2b2_ae3d_27d4_eb4f);
-                    sum = sum.wrapping_add(u128::from(high) << 64 | u128::from(low));
+        if let Some(remote) = &self.0.remote {
+            let catalogue = self.0.catalogue();
+            if let Some(definition) = catalogue.dataset(dataset) {
+                (rows, sum) = remote.checksum(definition)?;
+            }
+        } else if let Some(snapshot) = self.0.snapshot(dataset) {
+            for view in &snapshot.views {
+                for (row, key, content) in view.segment.sidecar.iter() {
+                    if view.is_live(row as usize) {
+                        rows += 1;
+                        sum = sum.wrapping_add(hash::row(key, content));
+                    }
                 }
             }
         }
-        (rows, format!("{sum:032x}"))
+        Ok((rows, format!("{sum:032x}")))
     }
 
     /// Merges segments and drops deleted rows now, in this thread.
@@ -162,6 +177,9 @@ impl Store {
             .dataset(dataset)
             .cloned()
             .ok_or_else(|| OlapError::Query(format!("no dataset '{dataset}'")))?;
+        if let Some(remote) = &self.0.remote {
+            return remote.compact(&definition);
+        }
         if let Some(table) = self.0.table(dataset) {
             compact::run(&table, &definition, true)?;
             self.0.forget_dead();
@@ -169,9 +187,21 @@ impl Store {
         Ok(())
     }
 
+    /// What the tables on the ClickHouse server lack for the catalogue; `None` without a server.
+    /// Tables that are missing are made, and fields that joined added, when rows come; a field
+    /// with another type is refused until somebody loads the dataset anew.
+    pub fn server_plan(&self) -> Result<Option<Vec<Step>>> {
+        let Some(remote) = &self.0.remote else { return Ok(None) };
+        let catalogue = self.0.catalogue();
+        remote.plan(catalogue.datasets().map(|d| &**d)).map(Some)
+    }
+
     /// Lets figures about people follow the rows before the day is over: after a correction that
     /// must not wait.
     pub fn refresh_people(&self) {
+        if let Some(remote) = &self.0.remote {
+            remote.refresh_people();
+        }
         self.0.today.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -187,11 +217,19 @@ impl Store {
 
     /// What the store holds of a dataset.
     pub fn state(&self, dataset: &str) -> DatasetState {
+        if let Some(remote) = &self.0.remote {
+            return remote.state(dataset);
+        }
         self.0.snapshot(dataset).map(|s| s.state.clone()).unwrap_or_default()
     }
 }
 
 impl Inner {
+    /// The engine's name in answers.
+    pub fn engine(&self) -> &'static str {
+        if self.remote.is_some() { "clickhouse" } else { "embedded" }
+    }
+
     pub fn read_only(&self) -> bool {
         self.read_only
     }
@@ -287,11 +325,20 @@ impl RowSink for Store {
     }
 
     fn cursor(&self, dataset: &Dataset, stream: &str) -> Result<Option<u64>, Error> {
+        if let Some(remote) = &self.0.remote {
+            return Ok(remote.cursor(&dataset.name, stream)?);
+        }
         Ok(self.0.snapshot(&dataset.name).and_then(|s| s.manifest.cursors.get(stream).copied()))
     }
 
     /// Waits while another transaction on the dataset is open.
     fn begin(&self, dataset: &Arc<Dataset>) -> Result<Box<dyn SinkTxn>, Error> {
+        if self.0.remote.is_some() {
+            if self.0.read_only {
+                return Err(OlapError::ReadOnly.into());
+            }
+            return Ok(Box::new(RemoteTxn::begin(self.0.clone(), dataset)?));
+        }
         Ok(Box::new(Txn::begin(self.0.clone(), dataset)?))
     }
 

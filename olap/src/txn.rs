@@ -155,15 +155,20 @@ impl Txn {
     }
 }
 
+/// Whether a batch has the dataset's columns, each with a value a row.
+pub fn fits(dataset: &Dataset, batch: &Batch) -> Result<()> {
+    if batch.columns.len() == dataset.field.len() && batch.columns.iter().all(|c| c.len() == batch.len()) {
+        return Ok(());
+    }
+    Err(OlapError::Internal(format!(
+        "a batch of dataset {} has columns of other lengths or another number of them",
+        dataset.name
+    )))
+}
+
 impl SinkTxn for Txn {
     fn upsert(&mut self, batch: &Batch) -> zonglan_catalog::Result<()> {
-        if batch.columns.len() != self.dataset.field.len() || batch.columns.iter().any(|c| c.len() != batch.len()) {
-            return Err(OlapError::Internal(format!(
-                "a batch of dataset {} has columns of other lengths or another number of them",
-                self.dataset.name
-            ))
-            .into());
-        }
+        fits(&self.dataset, batch)?;
         let mut from = 0;
         while from < batch.len() {
             let room = SEGMENT_ROWS.saturating_sub(self.buffer.entries.len()).max(1);

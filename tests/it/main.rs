@@ -15,6 +15,7 @@ mod import;
 mod maps;
 mod matrix;
 mod models;
+mod move_to;
 mod policy;
 mod protection;
 mod query;

@@ -10,6 +10,7 @@ mod geo;
 mod ingest;
 mod keys;
 mod model;
+mod move_to;
 mod output;
 mod policy;
 mod query;
@@ -81,6 +82,8 @@ enum Command {
     /// Check signed approvals and exports, without server or data
     #[command(subcommand)]
     Signature(signature::Signature),
+    /// Move the columnar store to a server
+    Move(move_to::Move),
     /// Verify the change log and the stores
     Verify(verify::Verify),
     /// Copy the data directory, also while the server runs
@@ -127,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Signature(command) => return signature::run(&common, &command),
         Command::Backup(args) => backup::backup(&common, &args)?,
         Command::Restore(args) => return backup::restore(&common, &args),
+        Command::Move(args) => move_to::run(&common, &args)?,
         Command::Verify(args) => return verify::run(&common, &args),
         Command::Demo(args) => demo::run(&common, args)?,
         Command::User(command) => user::run(&common, command)?,

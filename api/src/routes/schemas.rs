@@ -94,6 +94,8 @@ pub struct Meta {
     pub notes: Option<Vec<Json>>,
     pub total: Option<u64>,
     pub cursor: Option<String>,
+    /// An earlier answer, given while the engine is away; absent otherwise.
+    pub stale: Option<bool>,
 }
 
 /// A full-text search.

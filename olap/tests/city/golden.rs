@@ -1,4 +1,4 @@
-//! Golden queries over the demo city: rollups, rows and the stored answers say the same.
+//! Golden queries over the demo city: rollups, rows, ClickHouse and the stored answers say the same.
 //!
 //! `golden/queries.jsonl` has a query a line, `golden/answers.jsonl` its answer. Answers belong to
 //! the data whose checksums stand in the first line; where the generator has changed since, only
@@ -12,13 +12,16 @@ use zonglan_catalog::bind::{BoundQuery, bind};
 use zonglan_catalog::traits::{Cancel, DemoSource, RowSink};
 use zonglan_catalog::{Catalogue, Principal, Query, Table};
 use zonglan_fixtures::{DemoCity, DemoOptions};
+use zonglan_olap::clickhouse::Server;
 use zonglan_olap::{Options, Store};
+
+use crate::server::ClickHouse;
 
 /// The last day of the data, and the moment of the questions.
 const UNTIL: &str = "2025-11-30";
 
-fn city(folder: &Path, catalogue: &Arc<Catalogue>, datasets: &[String]) -> Store {
-    let options = Options { rollup_min_rows: 0, ..Options::default() };
+fn city(folder: &Path, catalogue: &Arc<Catalogue>, datasets: &[String], server: Option<Server>) -> Store {
+    let options = Options { rollup_min_rows: 0, server, ..Options::default() };
     let store = Store::open(folder, options, catalogue.clone()).expect("opens");
     let until = UNTIL.parse().expect("a day");
     let city = DemoCity::new(DemoOptions { seed: 7, incidents: 4_000, until, narratives: false }).expect("a city");
@@ -27,7 +30,9 @@ fn city(folder: &Path, catalogue: &Arc<Catalogue>, datasets: &[String]) -> Store
         let mut txn = store.begin(&dataset).expect("begins");
         city.generate(&dataset, &mut |batch| txn.upsert(&batch)).expect("makes rows");
         txn.commit(None).expect("commits");
-        store.build_rollups(&name).expect("builds");
+        if store.segments(&name).0 > 0 {
+            store.build_rollups(&name).expect("builds");
+        }
     }
     store
 }
@@ -69,8 +74,24 @@ fn rollups_rows_and_golden_answers_agree() {
         }
     }
     let folder = tempfile::tempdir().expect("folder");
-    let store = city(folder.path(), &catalogue, &datasets);
-    let sums: BTreeMap<&String, String> = datasets.iter().map(|name| (name, store.checksum(name).1)).collect();
+    let store = city(folder.path(), &catalogue, &datasets, None);
+    let clickhouse = ClickHouse::start();
+    let elsewhere = tempfile::tempdir().expect("folder");
+    let remote = clickhouse.as_ref().map(|c| city(elsewhere.path(), &catalogue, &datasets, Some(c.database())));
+    if let Some(remote) = &remote {
+        for name in &datasets {
+            assert_eq!(
+                remote.checksum(name).expect("reads back"),
+                store.checksum(name).expect("a sum"),
+                "{name} on ClickHouse"
+            );
+            let (mut here, mut there) = (store.state(name), remote.state(name));
+            (here.loaded_at, there.loaded_at) = (None, None);
+            assert_eq!(here, there, "{name}");
+        }
+    }
+    let sums: BTreeMap<&String, String> =
+        datasets.iter().map(|name| (name, store.checksum(name).expect("a sum").1)).collect();
 
     let stored = std::fs::read_to_string(golden.join("answers.jsonl")).unwrap_or_default();
     let mut lines = stored.lines();
@@ -78,6 +99,7 @@ fn rollups_rows_and_golden_answers_agree() {
     let old: Vec<&str> = lines.collect();
     let update = std::env::var("ZONGLAN_UPDATE").is_ok();
     let (mut fresh, mut rolled, mut compared) = (vec![serde_json::to_string(&sums).expect("json")], 0, 0);
+    let mut differ = Vec::new();
     for (index, (query, bound)) in queries.iter().zip(&bounds).enumerate() {
         let name = serde_json::to_string(query).expect("json");
         let table = store.query_blocking(bound, &Cancel::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -85,6 +107,13 @@ fn rollups_rows_and_golden_answers_agree() {
         rolled += usize::from(table.meta.rollup.is_some());
         let (table, raw) = (shown(&table), shown(&raw));
         assert_eq!(table, raw, "rollup and rows differ: {name}");
+        if let Some(remote) = &remote {
+            match remote.query_blocking(bound, &Cancel::default()) {
+                Ok(there) if there.meta.engine == "clickhouse" && shown(&there) == raw => {}
+                Ok(there) => differ.push(format!("{name}\n  rows {raw}\n  clickhouse {}", shown(&there))),
+                Err(error) => differ.push(format!("{name}: {error}")),
+            }
+        }
         let line = raw.to_string();
         let same =
             bound.parts().iter().all(|p| known[&p.dataset.name].as_str() == Some(sums[&p.dataset.name].as_str()));
@@ -94,6 +123,7 @@ fn rollups_rows_and_golden_answers_agree() {
         }
         fresh.push(line);
     }
+    assert!(differ.is_empty(), "{} of {}: {}", differ.len(), queries.len(), differ.join("\n"));
     assert!(rolled * 3 > queries.len(), "rollups answered {rolled} of {} queries", queries.len());
     if update {
         std::fs::write(golden.join("answers.jsonl"), fresh.join("\n") + "\n").expect("writes");

@@ -1,3 +1,4 @@
 //! The golden queries over the demo city, on every engine.
 
 mod golden;
+mod server;

@@ -88,7 +88,7 @@ const MEASURES: [&str; 13] = [
     "theft_rate",
 ];
 
-fn query() -> impl Strategy<Value = Json> {
+pub fn query() -> impl Strategy<Value = Json> {
     let dim = prop_oneof![
         Just(json!("street")),
         Just(json!("category")),

@@ -303,6 +303,11 @@ pub fn bound_in(catalogue: &Catalogue, query: &serde_json::Value, regions: &[&st
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
+pub fn bound_if_valid(catalogue: &Catalogue, query: &serde_json::Value) -> Option<BoundQuery> {
+    let query = serde_json::from_value(query.clone()).ok()?;
+    bind(catalogue, catalogue.policy(), &principal(&["310000"]), &query, instant("2025-03-10T12:00:00")).ok()
+}
+
 pub fn open(dir: &Path) -> Store {
     open_as(dir, catalogue())
 }
