@@ -17,7 +17,6 @@ pub type Changes = HashMap<Key, Vec<Vec<i64>>>;
 
 impl Remote {
     /// The flow measures `chosen` of a part; returns the rows that the groups stand on.
-    #[expect(clippy::too_many_arguments, reason = "the question and where the answer goes")]
     pub fn flows(
         &self,
         part: &PartPlan,

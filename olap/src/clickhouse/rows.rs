@@ -22,6 +22,9 @@ use zonglan_catalog::load::Catalogue;
 use zonglan_catalog::table::Table;
 use zonglan_catalog::value::Value;
 
+/// Takes a piece of rows: keys, content hashes, the fields' columns.
+pub type Take<'a> = dyn FnMut(&[u128], &[u64], &[Arc<Column>]) -> Result<()> + 'a;
+
 impl Remote {
     fn reaches(&self, inner: &Inner, catalogue: &Catalogue, bound: &BoundQuery) -> Result<String> {
         let part = &bound.parts()[0];
@@ -115,7 +118,7 @@ impl Remote {
         catalogue: &Catalogue,
         bound: &BoundQuery,
         fields: &[usize],
-        take: &mut dyn FnMut(&[u128], &[u64], &[Arc<Column>]) -> Result<()>,
+        take: &mut Take<'_>,
     ) -> Result<()> {
         let dataset = &bound.parts()[0].dataset;
         let Some(table) = self.source(dataset)? else { return Ok(()) };
