@@ -1,10 +1,8 @@
 //! A whole dataset from one store into another.
 
-use crate::column::Column;
 use crate::error::{OlapError, Result};
 use crate::store::Store;
 use std::sync::Arc;
-use zonglan_catalog::batch::{Batch, ColumnData, RowKey};
 use zonglan_catalog::dataset::Dataset;
 use zonglan_catalog::traits::{Cursor, RowSink};
 
@@ -22,20 +20,10 @@ impl Store {
         let Some(snapshot) = self.0.snapshot(&dataset.name) else { return Ok(0) };
         let mut txn = target.begin(dataset)?;
         let mut total = 0;
-        for view in &snapshot.views {
-            let columns: Vec<Arc<Column>> =
-                dataset.field.iter().map(|f| self.0.column(&view.segment, f)).collect::<Result<_>>()?;
-            let live: Vec<usize> = (0..view.segment.rows()).filter(|row| view.is_live(*row)).collect();
-            for rows in live.chunks(ROWS) {
-                let mut batch = Batch::new(dataset);
-                batch.keys = rows.iter().map(|row| RowKey(view.segment.sidecar.key(*row as u32))).collect();
-                for (data, column) in batch.columns.iter_mut().zip(&columns) {
-                    rows.iter().for_each(|row| push(data, column, *row));
-                }
-                txn.upsert(&batch)?;
-                total += rows.len() as u64;
-            }
-        }
+        self.batches(dataset, ROWS, &mut |batch| {
+            total += batch.len() as u64;
+            txn.upsert(batch).map(|()| true)
+        })?;
         txn.commit(None)?;
         for (stream, position) in &snapshot.manifest.cursors {
             target.begin(dataset)?.commit(Some(&Cursor { stream: stream.clone(), position: *position }))?;
@@ -56,16 +44,5 @@ impl Store {
             .filter(|(_, t)| !t.snapshot().manifest.cursors.is_empty() || t.snapshot().state.rows > 0)
             .map(|(n, _)| n)
             .collect())
-    }
-}
-
-fn push(data: &mut ColumnData, column: &Column, row: usize) {
-    match data {
-        ColumnData::Text(out) => out.push(column.text(row)),
-        ColumnData::Int(out) | ColumnData::Instant(out) => out.push(column.int(row)),
-        ColumnData::Bool(out) => out.push(column.int(row).map(|v| v != 0)),
-        // Days of a date field fit: they were dates when they came.
-        ColumnData::Date(out) => out.push(column.int(row).map(|v| v as i32)),
-        ColumnData::Point(out) => out.push(column.point(row)),
     }
 }

@@ -146,7 +146,7 @@ impl Store {
     ///
     /// # Errors
     /// On a ClickHouse server, which is read back, when it cannot be asked.
-    pub fn checksum(&self, dataset: &str) -> Result<(u64, String)> {
+    pub fn checksum(&self, dataset: &str) -> zonglan_catalog::Result<(u64, String)> {
         let (mut rows, mut sum) = (0, 0u128);
         if let Some(remote) = &self.0.remote {
             let catalogue = self.0.catalogue();

@@ -19,6 +19,9 @@ impl Store {
         emit: &mut dyn FnMut(&Batch) -> std::result::Result<bool, zonglan_catalog::Error>,
     ) -> std::result::Result<(), zonglan_catalog::Error> {
         let inner = &self.0;
+        if let Some(remote) = &inner.remote {
+            return remote.batches(dataset, size, emit);
+        }
         let Some(snapshot) = inner.snapshot(&dataset.name) else { return Ok(()) };
         for view in snapshot.views.iter().filter(|v| v.live > 0) {
             let columns: Vec<Arc<Column>> =

@@ -51,7 +51,8 @@ pub fn run(common: &Common, args: &Move) -> anyhow::Result<()> {
             continue;
         };
         let rows = source.copy_into(dataset, &target).map_err(anyhow::Error::new)?;
-        let (here, there) = (source.checksum(&name)?, target.checksum(&name)?);
+        let sum = |store: &Store| store.checksum(&name).map_err(anyhow::Error::new);
+        let (here, there) = (sum(&source)?, sum(&target)?);
         if here != there {
             bail!(
                 "{name}: the server has {} rows with checksum {}, the data directory {} with {}; nothing was removed, run it again",

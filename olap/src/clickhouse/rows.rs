@@ -147,11 +147,15 @@ impl Remote {
         Ok(())
     }
 
-    /// Number of rows and their checksum, as `Store::checksum` defines it. Every field is read back
-    /// from the server and hashed here, so that the sum proves what lies there.
-    pub fn checksum(&self, dataset: &Dataset) -> Result<(u64, u128)> {
+    /// Every live row with all fields, in batches of at most `size` rows, until `emit` returns false.
+    pub fn batches(
+        &self,
+        dataset: &Dataset,
+        size: usize,
+        emit: &mut dyn FnMut(&Batch) -> std::result::Result<bool, zonglan_catalog::Error>,
+    ) -> std::result::Result<(), zonglan_catalog::Error> {
         if !self.ready(dataset, false)? {
-            return Ok((0, 0));
+            return Ok(());
         }
         let names: Vec<String> = dataset.field.iter().map(|f| format!(", {}", ddl::quoted(&f.name))).collect();
         let statement = format!(
@@ -161,19 +165,31 @@ impl Remote {
             sql::SETTINGS
         );
         let mut rows = Rows::new(self.http.read(&statement)?);
-        let (mut total, mut sum) = (0, 0u128);
         while rows.more()? {
             let mut batch = Batch::new(dataset);
-            while batch.len() < 16_384 && rows.more()? {
+            while batch.len() < size.max(1) && rows.more()? {
                 read_row(&mut rows, dataset, &mut batch)?;
             }
+            if !emit(&batch)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of rows and their checksum, as `Store::checksum` defines it. Every field is read back
+    /// from the server and hashed here, so that the sum proves what lies there.
+    pub fn checksum(&self, dataset: &Dataset) -> zonglan_catalog::Result<(u64, u128)> {
+        let (mut total, mut sum) = (0, 0u128);
+        self.batches(dataset, 16_384, &mut |batch| {
             let mut buffer = Buffer::new(dataset);
-            buffer.append(&batch, 0, batch.len());
+            buffer.append(batch, 0, batch.len());
             total += batch.len() as u64;
             for (key, content) in buffer.keys.iter().zip(&buffer.hashes) {
                 sum = sum.wrapping_add(hash::row(*key, *content));
             }
-        }
+            Ok(true)
+        })?;
         Ok((total, sum))
     }
 }
