@@ -10,8 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tantivy::directory::MmapDirectory;
+use tantivy::directory::error::LockError;
 use tantivy::index::SegmentId;
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader};
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TantivyError};
 
 /// What a commit carries beside the documents: cursors live here, so that documents and the
 /// position up to which they are done are written in one step.
@@ -116,6 +117,9 @@ fn give_memory_back() {
         malloc_trim(0);
     }
 }
+
+/// How long to wait for the lock of a writer that is ending.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
 
 /// One index.
 pub(crate) struct Shelf {
@@ -259,8 +263,7 @@ impl Shelf {
         }
         drop(desk);
         let opened = permit().and_then(|()| {
-            self.index
-                .writer_with_num_threads(threads, memory)
+            self.open_writer(threads, memory)
                 .map_err(SearchError::engine(&self.name))
                 .inspect_err(|_| give_back.give())
         });
@@ -269,6 +272,20 @@ impl Shelf {
             self.freed.notify_one();
         }
         opened
+    }
+
+    /// A writer that was dropped keeps the folder's lock until its threads have ended, so a
+    /// folder in use is tried again for a while.
+    fn open_writer(&self, threads: usize, memory: usize) -> tantivy::Result<IndexWriter> {
+        let until = Instant::now() + LOCK_WAIT;
+        loop {
+            match self.index.writer_with_num_threads(threads, memory) {
+                Err(TantivyError::LockFailure(LockError::LockBusy, _)) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Gives the writer back; `None` where it broke.

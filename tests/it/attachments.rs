@@ -181,6 +181,6 @@ fn an_index_of_an_older_format_serves_while_it_is_rebuilt() -> Result<()> {
     let clerk = server.client("clerk-310104")?;
     let body = json!({"reason": "测试", "fields": {"name": "重建之后旅馆", "kind": "hotel", "status": "open", "district": "310104", "address": "甲路1号"}});
     clerk.post("/api/v1/records/premises", &body)?.ok()?;
-    until("a new record", 2, || Ok(count(&server, "premises", "\"重建之后\"")? == 1))?;
+    until("a new record", 10, || Ok(count(&server, "premises", "\"重建之后\"")? == 1))?;
     Ok(())
 }

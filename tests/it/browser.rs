@@ -24,7 +24,7 @@ const wide = document.documentElement.scrollWidth - innerWidth;
 if (wide > 1) bad.push(`the page is ${wide}px wider than the window`);
 for (const e of document.querySelectorAll('main *')) {
   const style = getComputedStyle(e);
-  if (style.visibility === 'hidden' || style.display === 'none' || e.closest('.visually-hidden, [hidden], svg, canvas')) continue;
+  if (style.visibility === 'hidden' || style.display === 'none' || e.closest('.visually-hidden, [hidden], svg, canvas, details:not([open]) > :not(summary)')) continue;
   const text = [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim()).map(n => n.data.trim()).join(' ');
   // The arrows of a comparison are marks, not letters.
   if (!text || /^[▲▼]$/.test(text)) continue;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use zonglan_catalog::dataset::{Lifecycle, Source};
 use zonglan_catalog::register::{ActionRule, Register};
+use zonglan_catalog::time::to_local;
 use zonglan_catalog::{Catalogue, Dataset, Field, FieldType, Filter};
 use zonglan_fixtures::{DemoCity, DemoOptions};
 use zonglan_tests::client::Reply;
@@ -310,7 +311,7 @@ impl Book<'_> {
             .find(|f| !f.by_action && !self.dataset.key.contains(&f.name))
             .map(|f| f.name.clone());
         let fields: Map<String, Value> =
-            action.input.iter().filter_map(|name| Some((name.clone(), whole.get(name)?.clone()))).collect();
+            action.input.iter().filter_map(|name| Some((name.clone(), given(register, name, whole)?))).collect();
         let remarks: Map<String, Value> =
             remark.filter(|_| action.names_fields).map(|name| (name, json!("请更正"))).into_iter().collect();
         let body = json!({"reason": "测试", "fields": fields, "remarks": remarks});
@@ -441,6 +442,20 @@ fn followed(world: &World, name: &str, id: &str, parent: &str) -> Result<()> {
         }
         ensure!(start.elapsed() < Duration::from_secs(20), "{rows} rows in the columns and {hits} in the index");
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What is entered for a field in an action: as in the demo city, but today where it may not lie
+/// before a date that an earlier action set to today.
+fn given(register: &Register, name: &str, whole: &Map<String, Value>) -> Option<Value> {
+    let after = |rule: &str| {
+        let (field, bound) = rule.split_once(">=")?;
+        let set = register.action.iter().any(|a| a.set.get(bound.trim()).is_some_and(|v| v == "today"));
+        (field.trim() == name && set).then_some(())
+    };
+    match register.check.iter().find_map(|c| after(c.rule.as_deref()?)) {
+        Some(()) => Some(json!(to_local(chrono::Utc::now().timestamp_millis()).date())),
+        None => whole.get(name).cloned(),
     }
 }
 
