@@ -263,9 +263,7 @@ impl Shelf {
         }
         drop(desk);
         let opened = permit().and_then(|()| {
-            self.open_writer(threads, memory)
-                .map_err(SearchError::engine(&self.name))
-                .inspect_err(|_| give_back.give())
+            self.open_writer(threads, memory).map_err(SearchError::engine(&self.name)).inspect_err(|_| give_back.give())
         });
         if opened.is_err() {
             lock(&self.desk).busy = false;
