@@ -139,6 +139,10 @@ fn an_analyst_drills_down_and_rolls_up_by_keyboard() -> Result<()> {
         browser.page.goto(&format!("{}/explore?q={encoded}", city.address)).await?;
         browser.until("chart and table", SETTLED).await?;
         browser.until("a chart", "return document.querySelector('.chart-box canvas') !== null").await?;
+        let inside = "const box = document.querySelector('.chart-box').getBoundingClientRect(); \
+            const drawn = document.querySelector('.chart-box canvas').getBoundingClientRect(); \
+            return Math.abs(drawn.top - box.top) < 2 && drawn.bottom <= box.bottom + 2";
+        ensure!(browser.script(inside).await? == true, "the chart lies in its box");
         looks_right(&browser).await?;
         browser.picture("explore-split").await?;
 
